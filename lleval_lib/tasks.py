@@ -1,0 +1,106 @@
+"""Tasks: items, a prompt, and a rule that turns an answer into a score."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .models import LM
+from .records import validate_records
+from .scoring import generate, loglikelihood
+
+
+def exact_match(prediction: str, target: str) -> float:
+    """Return 1.0 if `prediction` is `target`, else 0.0."""
+    return float(prediction == target)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a system is asked and how its answer is scored (chapter 03).
+
+    `items` is a DataFrame with the text columns ``item_id``, ``cluster`` and ``target``, and
+    whatever else `prompt` reads. `prompt` takes an item (a row, fields as attributes) and returns
+    the text that the model is given.
+
+    With `choices`, a mapping from each possible answer to the text that stands for it, an item is
+    scored by likelihood: the prediction is the answer whose text is the most probable after the
+    prompt. Without, the model writes up to `max_new_tokens` tokens, and `parse` turns the text
+    into a prediction. `score` compares prediction and target.
+    """
+
+    name: str
+    items: pd.DataFrame
+    prompt: Callable[[Any], str]
+    choices: Mapping[str, str] | None = None
+    parse: Callable[[str], str] = str.strip
+    score: Callable[[str, str], float] = exact_match
+    max_new_tokens: int = 8
+
+    def __post_init__(self):
+        for column in ("item_id", "cluster", "target"):
+            if column not in self.items.columns:
+                raise ValueError(f"the items of task {self.name!r} lack the column {column!r}")
+        if self.items.empty:
+            raise ValueError(f"task {self.name!r} has no items")
+        if self.choices is not None:
+            strange = set(self.items.target) - set(self.choices)
+            if strange:
+                raise ValueError(
+                    f"task {self.name!r} has the target {min(strange)!r}, which is none of its "
+                    f"choices: {', '.join(self.choices)}"
+                )
+
+
+def with_shots(task: Task, shots: pd.DataFrame, answers: Mapping[str, str]) -> Task:
+    """Return `task` with the worked examples `shots` in front of every prompt.
+
+    `shots` has the columns that the task's items have; `answers` gives the text that stands for
+    each target. The examples must not be items of the task: that would tell the model the answer.
+    Raises ``ValueError`` if one is.
+    """
+    leaked = set(shots.item_id) & set(task.items.item_id)
+    if leaked:
+        raise ValueError(f"the example {min(leaked)!r} is an item of the task {task.name!r} itself")
+    worked = "".join(
+        f"{task.prompt(shot)}{answers[shot.target]}\n\n" for shot in shots.itertuples()
+    )
+    return replace(task, prompt=lambda item: worked + task.prompt(item))
+
+
+def evaluate(task: Task, lm: LM, system: str | None = None) -> pd.DataFrame:
+    """Return the records of `lm` on `task`, one row an item, in the order of the items.
+
+    `system` names what was evaluated (the model's name if left out). A task with choices adds one
+    column ``loglik_<answer>`` a choice: ln P(its text | prompt) in nats. ``loglik`` is that of the
+    target, or missing for a task in which the model writes its answer.
+    """
+    items = list(task.items.itertuples())
+    prompts = [task.prompt(item) for item in items]
+    records = pd.DataFrame(
+        {
+            "system": system or lm.name,
+            "task": task.name,
+            "item_id": task.items.item_id.to_numpy(),
+            "cluster": task.items.cluster.to_numpy(),
+            "prompt": prompts,
+            "target": task.items.target.to_numpy(),
+        }
+    )
+    if task.choices is None:
+        written = generate(lm, prompts, task.max_new_tokens)
+        records["prediction"] = [task.parse(text) for text in written]
+        logliks = {"loglik": np.full(len(items), np.nan), "written": written}
+    else:
+        answers = list(task.choices)
+        requests = [(prompt, task.choices[a]) for prompt in prompts for a in answers]
+        table = loglikelihood(lm, requests).reshape(len(items), len(answers))
+        records["prediction"] = [answers[k] for k in table.argmax(axis=1)]
+        of_target = [answers.index(target) for target in records.target]
+        logliks = {"loglik": table[np.arange(len(items)), of_target]}
+        logliks |= {f"loglik_{a}": table[:, k] for k, a in enumerate(answers)}
+    pairs = zip(records.prediction, records.target, strict=True)
+    records["score"] = [float(task.score(prediction, target)) for prediction, target in pairs]
+    return validate_records(records.assign(**logliks))

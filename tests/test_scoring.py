@@ -1,0 +1,133 @@
+"""Log-likelihoods equal the harness's, and do not depend on how requests are batched."""
+
+import logging
+
+import numpy as np
+import pytest
+from transformers import GPT2Config, GPT2LMHeadModel
+
+import lleval_lib as ll
+
+CHAT = "<|im_start|>user\nIs it good?<|im_end|>\n<|im_start|>assistant\n"
+SHOTS = "Review: A joy from start to end.\nSentiment: positive\n\n" * 3
+
+REQUESTS = {
+    "one token": [("The capital of France is", " Paris"), ("The capital of France is", " Rome")],
+    "many tokens": [("Once upon a time", " there was a small model that could count to ten.")],
+    "empty context": [("", "Hello world"), ("", " Hello"), ("", "<|im_start|>user")],
+    "space at the end of the context": [("The answer is ", "yes"), ("The answer is  ", "no")],
+    "merges across the boundary": [("un", "believable"), ("1 + 1 = 2", "2"), ("Is it", "s name")],
+    "mixed lengths": [("word " * n, " end") for n in (1, 7, 60, 300)],
+    "other scripts": [("日本", "語です。"), ("Ça va très", " bien, merci 🙂")],
+    "chat": [(CHAT, "yes"), (CHAT, "No, it is not.")],
+    "shared prefix": [
+        (f"{SHOTS}Review: {t}\nSentiment:", c)
+        for t in ("Dull.", "Fine work, this.")
+        for c in (" positive", " negative", " not very good")
+    ],
+}
+EVERYTHING = [request for requests in REQUESTS.values() for request in requests]
+
+
+@pytest.fixture(scope="module")
+def lm():
+    return ll.load_lm()
+
+
+@pytest.fixture(scope="module")
+def harness(lm):
+    """Score requests with lm-evaluation-harness, one request at a time."""
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    hflm = HFLM(pretrained=lm.model, tokenizer=lm.tokenizer, batch_size=1)
+
+    def score(requests):
+        asked = [Instance("loglikelihood", {}, r, i) for i, r in enumerate(requests)]
+        return np.array([value for value, _ in hflm.loglikelihood(asked, disable_tqdm=True)])
+
+    return score
+
+
+@pytest.mark.parametrize("kind", REQUESTS)
+def test_equals_the_harness(lm, harness, kind):
+    assert ll.loglikelihood(lm, REQUESTS[kind]) == pytest.approx(harness(REQUESTS[kind]), abs=1e-4)
+
+
+def test_together_equals_the_harness(lm, harness):
+    """All kinds in one call: batches of mixed lengths, in any order."""
+    expected = harness(EVERYTHING)
+    order = np.random.default_rng(0).permutation(len(EVERYTHING))
+    shuffled = ll.loglikelihood(lm, [EVERYTHING[i] for i in order])
+    assert ll.loglikelihood(lm, EVERYTHING) == pytest.approx(expected, abs=1e-4)
+    assert shuffled == pytest.approx(expected[order], abs=1e-4)
+
+
+def test_duplicates_and_nothing(lm):
+    once = ll.loglikelihood(lm, [("One, two,", " three")])
+    assert ll.loglikelihood(lm, [("One, two,", " three")] * 3) == pytest.approx([once[0]] * 3)
+    assert ll.loglikelihood(lm, []).shape == (0,)
+
+
+def test_chain_rule(lm):
+    """The definition: the whole's logarithm is the sum of its parts'."""
+    whole = ll.loglikelihood(lm, [("The cat", " sat on the mat")])[0]
+    parts = [
+        ("The cat", " sat"),
+        ("The cat sat", " on"),
+        ("The cat sat on", " the"),
+        ("The cat sat on the", " mat"),
+    ]
+    assert whole == pytest.approx(ll.loglikelihood(lm, parts).sum(), abs=1e-4)
+
+
+def test_probabilities_sum_to_one(lm):
+    """Over the whole vocabulary the next token's probabilities sum to one."""
+    words = lm.tokenizer.convert_ids_to_tokens(range(len(lm.tokenizer)))
+    plain = [w.replace("Ġ", " ") for w in words if w.isascii() or w.startswith("Ġ")]
+    single = [w for w in plain if len(lm.tokenizer.encode(" is" + w)) == 2 and w.startswith(" ")]
+    total = np.exp(ll.loglikelihood(lm, [("The capital of France is", w) for w in single])).sum()
+    assert 0.9 < total <= 1.0 + 1e-6
+
+
+def test_window(lm):
+    """A context longer than the window loses its beginning, as in the harness."""
+    small = GPT2LMHeadModel(
+        GPT2Config(n_positions=16, n_embd=32, n_layer=2, n_head=2, vocab_size=len(lm.tokenizer))
+    ).eval()
+    tiny = ll.LM("tiny", small, lm.tokenizer)
+    # " sat" is one token: the window of 16 holds 15 words of context and not the one before them.
+    long = ll.loglikelihood(tiny, [("zebra" + " cat" * 40, " sat"), ("lion" + " cat" * 40, " sat")])
+    assert long[0] == long[1]
+    with pytest.raises(ValueError, match=r"request 0: the continuation has \d+ tokens, the window"):
+        ll.loglikelihood(tiny, [("A", " cat" * 40)])
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [(("A", ""), "request 1: the continuation is empty"), (("Sen", "timent"), "melts into")],
+)
+def test_unusable_requests(lm, request_, message):
+    with pytest.raises(ValueError, match=message):
+        ll.loglikelihood(lm, [("A", " b"), request_])
+
+
+def test_generate(lm):
+    prompts = ["The capital of France is", "One, two, three, four,", CHAT]
+    together = ll.generate(lm, prompts, max_new_tokens=6)
+    assert together == [ll.generate(lm, [p], max_new_tokens=6)[0] for p in prompts]
+    assert "Paris" in together[0]
+    assert together[1].startswith(" five")
+    assert ll.generate(lm, []) == []
+    with pytest.raises(ValueError, match="prompt 1 is empty"):
+        ll.generate(lm, ["Hello", ""])
+
+
+def test_generated_token_is_the_most_likely(lm):
+    """Greedy generation and likelihood are two views of one model."""
+    prompt = "The capital of France is"
+    written = ll.generate(lm, [prompt], max_new_tokens=1)[0]
+    others = [" a", " the", " London", " Rome", " not"]
+    scores = ll.loglikelihood(lm, [(prompt, word) for word in [written, *others]])
+    assert scores.argmax() == 0
