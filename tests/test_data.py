@@ -1,0 +1,254 @@
+"""Every statement in the docstrings of ``lleval_lib.data``, checked against the data."""
+
+import re
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lleval_lib import data
+
+reviews, mmlu, aclsum = map(cache, (data.load_reviews, data.load_mmlu_dev, data.load_aclsum))
+board, judges = map(cache, (data.load_alpaca_eval, data.load_alpaca_judges))
+easy_vqa = cache(data.load_easy_vqa)
+
+COLUMNS = {
+    reviews: {"item_id", "film", "text", "label", "duplicate", "split"},
+    mmlu: {"item_id", "subject", "question", "choices", "answer", "rationale"},
+    aclsum: {"item_id", "paper", "split", "title", "section", "text"}
+    | {"challenge", "approach", "outcome"}
+    | {"challenge_summary", "approach_summary", "outcome_summary"},
+    board: {"system", "win_rate", "standard_error", "lc_win_rate", "lc_standard_error", "n_wins"}
+    | {"n_wins_base", "n_draws", "n_total", "discrete_win_rate", "avg_length", "mode"},
+    judges: {"judge", "human_agreement", "price", "time", "spearman", "pearson", "bias"}
+    | {"variance", "p_longer", "p_lists", "p_first", "n_parsed", "mode"},
+}
+MAY_BE_NAN = {board: {"lc_standard_error"}, judges: {"price", "bias", "variance"}}
+KEY = {board: "system", judges: "judge"}
+
+
+@pytest.mark.parametrize("load", COLUMNS, ids=lambda load: load.__name__)
+def test_columns_are_those_documented(load):
+    table = load()
+    assert set(table.columns) == COLUMNS[load]
+    for column in COLUMNS[load]:
+        assert f"``{column}``" in load.__doc__
+    assert set(table.columns[table.isna().any()]) == MAY_BE_NAN.get(load, set())
+    assert table[KEY.get(load, "item_id")].is_unique
+    texts = table.select_dtypes(["object", "string"]).drop(columns="choices", errors="ignore")
+    assert not texts.map(lambda text: text.strip() == "").any(axis=None)
+
+
+def test_reviews_counts():
+    table = reviews()
+    assert len(table) == 12_808
+    assert table.label.value_counts().to_dict() == {"fresh": 7_403, "rotten": 5_405}
+    assert table.film.nunique() == 507
+    assert table.text.nunique() == 12_752
+
+
+def test_a_film_lies_in_one_split_only():
+    films = reviews().groupby("split").film.agg(set)
+    assert {split: len(names) for split, names in films.items()} == {
+        "train": 357,
+        "validation": 50,
+        "test": 100,
+    }
+    assert len(set.union(*films)) == 507
+
+
+def test_the_split_follows_from_the_name_alone():
+    # A split that hung on the order of the rows would change with the source's next version.
+    table = reviews()
+    shuffled = data._split_of_films(table.film.drop_duplicates().sample(frac=1, random_state=0))
+    assert (table.film.map(shuffled) == table.split).all()
+
+
+def test_one_film_of_the_source_stood_under_two_names():
+    table = reviews()
+    assert "the_crime_of_padre_amaro" not in set(table.film)
+    doubled = table[table.duplicate]
+    per_film = doubled.film.value_counts()
+    assert per_film["el_crimen_del_padre_amaro"] == 35
+    assert (per_film.drop("el_crimen_del_padre_amaro") == 1).all()
+    assert (len(per_film), len(doubled)) == (19, 53)
+    amaro = table[table.film == "el_crimen_del_padre_amaro"]
+    assert amaro.duplicate.sum() == len(amaro) / 2
+    originals = table[~table.duplicate]
+    assert not originals.duplicated(["film", "text"]).any()
+    assert set(zip(doubled.film, doubled.text, strict=True)) <= set(
+        zip(originals.film, originals.text, strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("split", "n_images", "n"), [("train", 4_000, 38_575), ("test", 1_000, 9_673)]
+)
+def test_easy_vqa(split, n_images, n):
+    questions, images = easy_vqa(split)
+    assert images.shape == (n_images, 64, 64, 3)
+    assert images.dtype == np.uint8
+    assert list(questions.columns) == ["item_id", "question", "answer", "image"]
+    assert len(questions) == n
+    assert questions.item_id.is_unique
+    assert not questions.isna().any(axis=None)
+    assert questions.answer.nunique() == 13
+    assert set(questions.image) == set(range(n_images))
+
+
+def test_easy_vqa_rows_point_at_the_right_images():
+    # The answer to "what color is the shape?" can be read off the picture.
+    paint = {"red": 0, "green": 1, "blue": 2}
+    questions, images = easy_vqa("test")
+    asked = questions[questions.answer.isin(paint) & questions.question.str.contains("color")]
+    assert len(asked) > 100
+    for row in asked.itertuples():
+        drawn = images[row.image].reshape(-1, 3).astype(int)
+        shape = drawn[np.ptp(drawn, axis=1).argmax()]
+        assert shape.argmax() == paint[row.answer], row.item_id
+
+
+def test_easy_vqa_names_its_splits():
+    with pytest.raises(LookupError, match="no split 'dev'; choose 'train' or 'test'"):
+        data.load_easy_vqa("dev")
+
+
+def test_mmlu_dev_counts():
+    table = mmlu()
+    assert len(table) == 282
+    per_subject = table.subject.value_counts()
+    assert len(per_subject) == 57
+    assert set(per_subject[per_subject == 4].index) == {
+        "formal_logic",
+        "college_chemistry",
+        "human_aging",
+    }
+    assert set(per_subject) == {4, 5}
+
+
+def test_mmlu_dev_choices_and_answers():
+    table = mmlu()
+    n_choices = table.choices.map(len)
+    assert table[n_choices == 5].item_id.tolist() == ["college_chemistry-3"]
+    assert set(n_choices) == {4, 5}
+    answered = zip(table.answer, table.choices, strict=True)
+    assert all("ABCDE".index(answer) < len(choices) for answer, choices in answered)
+    assert all(choice for choices in table.choices for choice in choices)
+    doubled = table[table.choices.map(lambda choices: len(set(choices)) < 4)]
+    assert set(doubled.item_id) >= {"high_school_biology-0"}
+    first = table.set_index("item_id").loc["college_chemistry-0"]
+    assert first.choices == ("an acid", "a base", "a catalyst", "a reducing agent")
+    assert first.answer == "D"
+    assert first.question.startswith("3 Cl")
+    assert first.rationale.endswith("This is the behavior of a reducing agent, or (D).")
+
+
+def test_mmlu_dev_is_damaged_where_the_docstring_says():
+    table = mmlu()
+    texts = table.question + "\0" + table.rationale
+    damaged = texts.str.contains("[\x0b-\x1f]|\n(?:rac|actorial)")
+    assert damaged.sum() == 5
+
+
+def test_a_question_that_cannot_be_read_is_an_error():
+    with pytest.raises(ValueError, match="question 3 of law cannot be read"):
+        data._mmlu_row("law", 3, "What?\n(A) a (B) b\nA: Let's think step by step. Hm.")
+
+
+def test_aclsum_counts():
+    table = aclsum()
+    assert len(table) == 9_612
+    papers = table.groupby("split").paper.agg(set)
+    assert {s: len(p) for s, p in papers.items()} == {"train": 100, "validation": 50, "test": 100}
+    assert len(set.union(*papers)) == 250
+    assert set(table.section) == {"abstract", "introduction", "conclusion"}
+
+
+def test_aclsum_marks_and_summaries_belong_to_the_paper():
+    table = aclsum()
+    for aspect in ("challenge", "approach", "outcome"):
+        assert table[aspect].dtype == bool
+        assert 0.1 < table[aspect].mean() < 0.2
+        assert (table.groupby("paper")[f"{aspect}_summary"].nunique() == 1).all()
+    first = table.iloc[1]
+    assert first.item_id == "P06-1112-abstract-1"
+    assert first.text.startswith("Using the correlation measure")
+    assert (first.challenge, first.approach, first.outcome) == (False, True, False)
+
+
+def test_the_board_has_a_constant_answer_at_its_top():
+    table = board()
+    assert len(table) == 223
+    assert (table.n_total == 805).sum() == 210
+    assert table.n_total.between(801, 805).all()
+    top = table.loc[table.lc_win_rate.idxmax()]
+    assert top.system == "NullModel"
+    assert top.lc_win_rate == pytest.approx(86.4578, abs=5e-5)
+    assert top.lc_standard_error == pytest.approx(0.1418, abs=5e-5)
+
+
+def test_the_board_is_as_documented():
+    table = board()
+    assert (table.n_wins + table.n_wins_base + table.n_draws == table.n_total).all()
+    counted = 100 * (table.n_wins + table.n_draws / 2) / table.n_total
+    follows = np.isclose(table.discrete_win_rate, counted)
+    assert table[~follows].system.tolist() == ["aligner-2b_gpt-4-turbo-2024-04-09"]
+    assert table.lc_standard_error.notna().sum() == 48
+    assert set(table["mode"]) == {"minimal", "verified", "community", "dev"}
+    assert table[table["mode"] == "dev"].system.str.contains("_verbose|_concise").all()
+    base = table.set_index("system").loc["gpt4_1106_preview"]
+    assert base.win_rate == base.lc_win_rate == 50
+    for rate in ("win_rate", "lc_win_rate", "discrete_win_rate"):
+        assert table[rate].between(0, 100).all()
+
+
+def test_judges_agree_with_people_as_published():
+    table = judges().set_index("judge")
+    assert len(table) == 32
+    assert table.human_agreement["longest"] == pytest.approx(62.19, abs=0.005)
+    assert table.human_agreement["humans"] == pytest.approx(65.66, abs=0.005)
+    assert table.p_longer["longest"] == 1
+    assert table.spearman["humans"] == table.pearson["humans"] == 1
+    # A rule gives the same choice each time: no variance, and its bias is its disagreement.
+    assert table.variance["longest"] == 0
+    assert table.bias["longest"] == pytest.approx(100 - table.human_agreement["longest"])
+
+
+def test_judges_chose_once_or_four_times():
+    table = judges()
+    often = table.n_parsed > 648
+    assert often.sum() == 18
+    assert table.n_parsed.max() == 4 * 648
+    assert table[~often].n_parsed.max() == 648
+    assert (table.bias.notna() == often).all()
+    assert (table.variance.notna() == often).all()
+    assert table[["p_longer", "p_lists", "p_first"]].stack().between(0, 1).all()
+    assert set(table["mode"]) == {"minimal", "verified"}
+
+
+def test_one_judge_has_its_columns_misfiled():
+    table = judges()
+    odd = table[table.human_agreement < 50]
+    assert odd.judge.tolist() == ["weighted_alpaca_eval_gpt-4o-mini-2024-07-18"]
+    assert odd.human_agreement.item() == pytest.approx(0.337, abs=0.0005)
+
+
+def test_a_count_that_differs_is_an_error():
+    with pytest.raises(ValueError, match="things: found 2 rows, expected 1,000"):
+        data._counted(pd.DataFrame({"x": [1, 2]}), 1_000, "things")
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        data.load_reviews,
+        data.load_easy_vqa,
+        data.load_mmlu_dev,
+        data.load_aclsum,
+        data.load_alpaca_eval,
+        data.load_alpaca_judges,
+    ],
+)
+def test_a_loader_states_source_and_licence(load):
+    assert re.search(r"Source: .*\d{4}.*(MIT|Apache-2\.0)", load.__doc__, re.DOTALL)
