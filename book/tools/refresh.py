@@ -1,0 +1,259 @@
+"""Re-execute the chapters whose outputs may be out of date, and tidy what they hold.
+
+    .venv/bin/python book/tools/refresh.py [--all | --check] [NOTEBOOK ...]
+
+A chapter is stale when its code, or the library's, changed since it was last executed; prose,
+comments and docstrings of the library do not count. ``--all`` executes every chapter, ``--check``
+lists the stale ones and runs nothing. A chapter that fails keeps its file as it was.
+"""
+
+import argparse
+import ast
+import copy
+import hashlib
+import json
+import os
+import re
+import sys
+import tempfile
+import time
+import tomllib
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+ROOT = Path(__file__).resolve().parents[2]
+CELL_TIMEOUT = 600  # seconds
+
+_VOLATILE = {
+    *("ExecuteTime", "autoscroll", "collapsed", "colab", "execution", "outputId", "scrolled"),
+    *("trusted", "vscode"),
+}
+_WIDGET = "application/vnd.jupyter.widget-view+json"
+_KERNEL = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+class BadNotebookError(Exception):
+    """A notebook that must not be written, with the reasons."""
+
+
+def library_fingerprint(library: Path) -> str:
+    """Return a sha256 of what the code in folder `library` does and of the data it carries."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in library.rglob("*") if p.is_file()):
+        if "__pycache__" in path.parts:
+            continue
+        if path.suffix == ".py":
+            content = repr(_tree(ast.parse(path.read_text(encoding="utf-8")))).encode()
+        elif path.suffix == ".toml":
+            content = repr(tomllib.loads(path.read_text(encoding="utf-8"))).encode()
+        else:
+            content = path.read_bytes()
+        digest.update(path.relative_to(library).as_posix().encode() + b"\0")
+        digest.update(hashlib.sha256(content).digest())
+    return digest.hexdigest()
+
+
+def _tree(node):
+    """Return a syntax tree as nested tuples, without docstrings, alike in every Python version."""
+    if isinstance(node, list):
+        return tuple(_tree(item) for item in node)
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = dict(ast.iter_fields(node))
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+        fields["body"] = fields["body"][1:]
+    # Newer versions add fields that are empty in older code.
+    filled = {name: value for name, value in fields.items() if value not in (None, [])}
+    return type(node).__name__, *((name, _tree(value)) for name, value in filled.items())
+
+
+def fingerprint(notebook, library: str) -> str:
+    """Return a sha256 of the code cells of `notebook` and of the library's fingerprint.
+
+    Set-up cells do not count: where a chapter is executed they do nothing, and a fork changes the
+    address in them.
+    """
+    code = [
+        [_source(cell), sorted(_tags(cell))]
+        for cell in notebook["cells"]
+        if cell["cell_type"] == "code" and "setup" not in _tags(cell)
+    ]
+    return hashlib.sha256(json.dumps([code, library]).encode()).hexdigest()
+
+
+def is_stale(notebook, library: str) -> bool:
+    executed = notebook["metadata"].get("lleval", {}).get("executed")
+    return executed != fingerprint(notebook, library)
+
+
+def id_problems(notebook) -> list[str]:
+    """Return what is wrong with the cell ids, which translations and links rely on."""
+    ids = [cell.get("id") for cell in notebook["cells"]]
+    return [f"cell {i} has no id" for i, cell_id in enumerate(ids) if not cell_id] + [
+        f"two cells have the id {cell_id}"
+        for cell_id in dict.fromkeys(ids)
+        if cell_id and ids.count(cell_id) > 1
+    ]
+
+
+def output_problems(notebook) -> list[str]:
+    """Return what must not be committed in the outputs: stderr, errors, private paths."""
+    private = private_path()
+    problems = []
+    for cell in _code_cells(notebook):
+        for output in cell["outputs"]:
+            kind, text = output["output_type"], _text(output)
+            if output.get("name") == "stderr":
+                problems.append(f"cell {cell['id']} wrote to stderr:\n{text}")
+            elif kind == "error":
+                problems.append(f"cell {cell['id']} has an error as its output: {output['ename']}")
+            elif found := private.search(text):
+                line = text[text.rfind("\n", 0, found.start()) + 1 :].splitlines()[0]
+                problems.append(f"cell {cell['id']} shows a path of this machine: {line}")
+    return problems
+
+
+def private_path() -> re.Pattern:
+    """Return a pattern for paths that exist on one machine only."""
+    here = {str(Path.home()), str(ROOT), tempfile.gettempdir(), sys.prefix} - {"/"}
+    usual = r"(?:/(?:home|Users|root|tmp|var/folders|content)/|[A-Z]:\\+Users\\)[\w.-]"
+    return re.compile(rf"(?<![\w.:/])(?:{usual}|{'|'.join(map(re.escape, sorted(here)))})")
+
+
+def tidy(notebook):
+    """Return `notebook` without what differs from run to run or from machine to machine."""
+    tidied = copy.deepcopy(notebook)
+    kept = {k: v for k, v in tidied.metadata.items() if k in ("lleval", "mystnb")}
+    tidied.metadata = nbformat.from_dict({**_KERNEL, **kept})
+    tidied.nbformat, tidied.nbformat_minor = 4, 5
+    for cell in tidied.cells:
+        for name in _VOLATILE & set(cell.metadata):
+            del cell.metadata[name]
+    filled = [cell for cell in _code_cells(tidied) if cell.source.strip()]
+    for count, cell in enumerate(filled, start=1):
+        cell.execution_count = count
+        cell.outputs = _merge_streams(cell.outputs)
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = count
+            output.get("data", {}).pop(_WIDGET, None)
+    return tidied
+
+
+def execute(notebook, folder: Path):
+    """Return `notebook` executed in `folder`; raise ``BadNotebookError`` when a cell fails."""
+    running = []
+    client = NotebookClient(
+        copy.deepcopy(notebook),
+        timeout=CELL_TIMEOUT,
+        kernel_name="python3",
+        record_timing=False,
+        store_widget_state=False,
+        on_cell_start=lambda cell, cell_index: running.append(cell),
+        resources={"metadata": {"path": str(folder)}},
+    )
+    try:
+        return client.execute(env={**os.environ, "TQDM_DISABLE": "1"})
+    except CellExecutionError as error:
+        why = f"{error.ename}: {error.evalue}"
+    except (CellTimeoutError, DeadKernelError) as error:
+        why = str(error)
+    cell = running[-1]
+    raise BadNotebookError(f"cell {cell.id} failed: {cell.source.strip().splitlines()[0]}\n{why}")
+
+
+def refresh(path: Path, library: str) -> None:
+    """Execute the notebook at `path` and write it back, whole or not at all."""
+    text = path.read_text(encoding="utf-8")
+    _require_none(id_problems(json.loads(text)))  # before nbformat, which makes up missing ids
+    done = tidy(execute(nbformat.reads(text, as_version=4), path.parent))
+    _require_none(output_problems(done))
+    done.metadata["lleval"] = {"executed": fingerprint(done, library)}
+    nbformat.validate(done)
+    scratch = path.with_name(path.name + ".tmp")
+    scratch.write_text(to_text(done), encoding="utf-8")
+    os.replace(scratch, path)
+
+
+def to_text(notebook) -> str:
+    """Return what stands in the file of `notebook`."""
+    return nbformat.writes(notebook).rstrip("\n") + "\n"
+
+
+def main(arguments=None, root: Path = ROOT) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--all", action="store_true", help="execute also what is not stale")
+    which.add_argument("--check", action="store_true", help="list the stale ones, run nothing")
+    parser.add_argument("notebook", nargs="*", type=Path, help="default: every chapter")
+    options = parser.parse_args(arguments)
+
+    library = library_fingerprint(root / "lleval_lib")
+    paths = options.notebook or sorted((root / "notebooks").glob("*.ipynb"))
+    stale = [
+        path
+        for path in paths
+        if options.all or is_stale(json.loads(path.read_text(encoding="utf-8")), library)
+    ]
+    if options.check:
+        for path in stale:
+            print(f"{path.name} is stale: run make refresh")
+        return 1 if stale else 0
+    failed = 0
+    for path in stale:
+        started = time.monotonic()
+        try:
+            refresh(path, library)
+        except BadNotebookError as error:
+            failed += 1
+            print(f"{path.name}: left as it was, because {error}", file=sys.stderr)
+        else:
+            print(f"{path.name}: {time.monotonic() - started:.1f} s", flush=True)
+    print(f"{len(stale) - failed} executed, {failed} failed, {len(paths) - len(stale)} up to date")
+    return 1 if failed else 0
+
+
+def _require_none(problems: list[str]) -> None:
+    if problems:
+        raise BadNotebookError("; ".join(problems))
+
+
+def _code_cells(notebook):
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def _source(cell) -> str:
+    return "".join(cell["source"])
+
+
+def _tags(cell) -> list[str]:
+    return cell["metadata"].get("tags", [])
+
+
+def _text(output) -> str:
+    """Return all the text of `output`, of whatever kind, but no pictures."""
+    shown = [value for kind, value in output.get("data", {}).items() if kind != "image/png"]
+    texts = [value if isinstance(value, str) else json.dumps(value) for value in shown]
+    return output.get("text", "") + "\n".join(texts)
+
+
+def _merge_streams(outputs):
+    merged = []
+    for output in outputs:
+        last = merged[-1] if merged else {}
+        if output.output_type == "stream" and last.get("name") == output.name:
+            last["text"] += output.text
+        else:
+            merged.append(output)
+    return merged
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""A chapter runs on Colab: alone in an empty folder, with what Colab has installed.
+
+Colab has Python 3.13; this runs on the Python of the tests, because the CPU build of torch is at
+hand for that one only. torch is the tested version for the same reason. Everything else that
+Colab's list names has Colab's version.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import address
+import nbformat
+import pytest
+from filelock import FileLock
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).resolve().parents[1]
+CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+URL, _ = address.read_address((ROOT / "_config.yml").read_text(encoding="utf-8"))
+
+# August 2026. The last line is what Colab also has, in whatever version goes with the others.
+PREINSTALLED = [
+    *("ipykernel==6.17.1", "ipython==7.34.0", "matplotlib==3.10.0", "numpy==2.1.3"),
+    *("pandas==2.2.3", "peft==0.20.0", "scikit-learn==1.6.1", "scipy==1.16.3"),
+    *("statsmodels==0.14.6", "torch==2.13.0", "transformers==5.15.0"),
+    *("accelerate", "filelock", "pillow==11.*", "platformdirs", "pyarrow==18.*", "tqdm"),
+]
+
+
+def run(*command, **options):
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+    return done.stdout
+
+
+def installed(python):
+    """Return the version of each package of the environment of `python`."""
+    listed = run(python, "-m", "pip", "list", "--format", "json", "--disable-pip-version-check")
+    return {package["name"]: package["version"] for package in json.loads(listed)}
+
+
+@pytest.fixture(scope="session")
+def colab(request):
+    """Return the Python of an environment like Colab's.
+
+    It takes minutes to make, so it is kept for the next run, which makes it anew when it is not
+    exactly as it was when new.
+    """
+    made_of = json.dumps([PREINSTALLED, sys.version])
+    folder = request.config.cache.mkdir("colab") / hashlib.sha256(made_of.encode()).hexdigest()[:12]
+    python, state = folder / "bin" / "python", folder / "installed.json"
+    with FileLock(f"{folder}.lock"):
+        if not state.exists() or json.loads(state.read_text()) != installed(python):
+            shutil.rmtree(folder, ignore_errors=True)
+            run(sys.executable, "-m", "venv", folder)
+            run(python, "-m", "pip", "install", "--quiet", *PREINSTALLED)
+            state.write_text(json.dumps(installed(python)))
+        yield python
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory):
+    """Return a git repository that holds the working tree as it is now."""
+    folder = tmp_path_factory.mktemp("repository")
+    names = run("git", "ls-files", "-z", "-co", "--exclude-standard", cwd=ROOT)
+    for name in filter(None, names.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+    run("git", "init", "--quiet", cwd=folder)
+    run("git", "add", "--all", cwd=folder)
+    author = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+    run("git", *author, "commit", "--quiet", "--message", "now", cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def kernel(colab, repository, tmp_path, monkeypatch):
+    """Let notebooks run in the environment, with the book's address leading to `repository`."""
+    spec = {
+        "argv": [str(colab), "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        "display_name": "Colab",
+        "language": "python",
+    }
+    (tmp_path / "jupyter" / "kernels" / "colab").mkdir(parents=True)
+    (tmp_path / "jupyter" / "kernels" / "colab" / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    n = int(os.environ.get("GIT_CONFIG_COUNT", "0"))
+    monkeypatch.setenv("GIT_CONFIG_COUNT", str(n + 1))
+    monkeypatch.setenv(f"GIT_CONFIG_KEY_{n}", f"url.{repository.as_uri()}.insteadOf")
+    monkeypatch.setenv(f"GIT_CONFIG_VALUE_{n}", URL)
+    for name in ("PYTHONPATH", "PIP_CONSTRAINT", "MPLBACKEND"):
+        monkeypatch.delenv(name, raising=False)
+    before = installed(colab)
+    yield "colab"
+    if added := installed(colab).keys() - before.keys():
+        run(colab, "-m", "pip", "uninstall", "--quiet", "--yes", *added)
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_runs_alone_on_colab(path, colab, kernel, tmp_path):
+    folder = tmp_path / "content"
+    folder.mkdir()
+    shutil.copy(path, folder)
+    before = installed(colab)
+    assert "lleval_lib" not in before
+
+    notebook = nbformat.read(folder / path.name, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    NotebookClient(
+        notebook,
+        timeout=600,
+        kernel_name=kernel,
+        resources={"metadata": {"path": str(folder)}},
+    ).execute()
+
+    filled = [c for c in notebook.cells if c.cell_type == "code" and c.source.strip()]
+    assert all(cell.execution_count for cell in filled)
+    library = run(colab, "-c", "import lleval_lib; print(lleval_lib.__file__)", cwd=folder)
+    assert Path(library.strip()).is_relative_to(colab.parents[1])
+    after = installed(colab)
+    assert "lleval_lib" in after
+    assert {name: after.get(name) for name in before} == before
