@@ -380,6 +380,12 @@ def test_a_chapter_that_went_astray_is_named_and_brought_back(book):
     assert read(path).cells[:2] == nbformat.reads(right, as_version=4).cells[:2]
 
 
+def test_badges_follow_the_branch():
+    old, new = (address.badge(URL, branch, "notebooks/01_x.ipynb") for branch in ("main", "v2"))
+    assert old != new
+    assert address.readdress(old, URL, URL, "v2") == new
+
+
 @pytest.mark.parametrize(
     ("url", "said"),
     [
