@@ -5,7 +5,6 @@ hand for that one only. torch is the tested version for the same reason. Everyth
 Colab's list names has Colab's version.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -51,16 +50,19 @@ def colab(request):
     It takes minutes to make, so it is kept for the next run, which makes it anew when it is not
     exactly as it was when new.
     """
-    made_of = json.dumps([PREINSTALLED, sys.version])
-    folder = request.config.cache.mkdir("colab") / hashlib.sha256(made_of.encode()).hexdigest()[:12]
-    python, state = folder / "bin" / "python", folder / "installed.json"
+    folder = request.config.cache.mkdir("colab") / "environment"
+    python, state = folder / "bin" / "python", folder / "state.json"
+
+    def now():
+        return json.dumps([PREINSTALLED, sys.version, installed(python)])
+
     with FileLock(f"{folder}.lock"):
-        if not state.exists() or json.loads(state.read_text()) != installed(python):
+        if not state.exists() or state.read_text() != now():
             shutil.rmtree(folder, ignore_errors=True)
             run(sys.executable, "-m", "venv", folder)
             # Most of the code is never imported, and compiling it would take half of the time.
             run(python, "-m", "pip", "install", "--quiet", "--no-compile", *PREINSTALLED)
-            state.write_text(json.dumps(installed(python)))
+            state.write_text(now())
         yield python
 
 
