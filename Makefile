@@ -38,7 +38,7 @@ address:
 	$(PYTHON) book/tools/address.py $(REPO)
 
 clean:
-	rm -rf .venv _build *.egg-info
+	rm -rf .venv _build .pytest_cache *.egg-info
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("make needs Python 3.11 or newer; name one with \

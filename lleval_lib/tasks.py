@@ -43,8 +43,21 @@ class Task:
         for column in ("item_id", "cluster", "target"):
             if column not in self.items.columns:
                 raise ValueError(f"the items of task {self.name!r} lack the column {column!r}")
+            # Found now, not after an hour of inference.
+            bad = [value for value in self.items[column] if not isinstance(value, str)]
+            if bad:
+                raise ValueError(
+                    f"column {column!r} of the items of task {self.name!r} must be text, but holds "
+                    f"{bad[0]!r}"
+                )
         if self.items.empty:
             raise ValueError(f"task {self.name!r} has no items")
+        twice = self.items.item_id[self.items.item_id.duplicated()]
+        if len(twice):
+            raise ValueError(
+                f"column 'item_id': item {twice.iloc[0]!r} stands more than once in task "
+                f"{self.name!r}"
+            )
         if self.choices is not None:
             strange = set(self.items.target) - set(self.choices)
             if strange:
@@ -59,11 +72,17 @@ def with_shots(task: Task, shots: pd.DataFrame, answers: Mapping[str, str]) -> T
 
     `shots` has the columns that the task's items have; `answers` gives the text that stands for
     each target. The examples must not be items of the task: that would tell the model the answer.
-    Raises ``ValueError`` if one is.
+    Raises ``ValueError`` if one is, or if `answers` lacks the target of one.
     """
     leaked = set(shots.item_id) & set(task.items.item_id)
     if leaked:
         raise ValueError(f"the example {min(leaked)!r} is an item of the task {task.name!r} itself")
+    silent = set(shots.target) - set(answers)
+    if silent:
+        raise ValueError(
+            f"answers= has no text for the target {min(silent)!r} of an example; it has "
+            f"{', '.join(answers)}"
+        )
     worked = "".join(
         f"{task.prompt(shot)}{answers[shot.target]}\n\n" for shot in shots.itertuples()
     )

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # The text of the one cell tagged "setup" in every chapter.
 SETUP = """\
-# On Colab this installs the book's library; where it is installed, it does nothing.
+# Installs the book's library where it is missing, as on Colab.
 import importlib.util
 
 if importlib.util.find_spec("lleval_lib") is None:
