@@ -13,8 +13,8 @@ ANSWERS: dict[str, tuple[float | str, float, str]] = {
         "compute (n_wins + n_draws / 2) / n_total in percent and look for the row that differs.",
     ),
     "03.1": (0.974, 0.001, "precision is 0.95 and recall is 1; F1 is 2 p r / (p + r)."),
-    "03.2": (-0.036, 0.001, "compare(a, b) gives b - a; read difference.low."),
-    "03.3": (0, 0.0, "group the scores by cluster, average each group, then the averages."),
+    "03.2": (-0.036, 0.0015, "compare(a, b) gives b - a; read difference.low."),
+    "03.3": (0.813, 0.001, "group the scores by cluster, average each group, then the averages."),
 }
 
 

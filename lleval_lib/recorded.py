@@ -55,9 +55,10 @@ def review_task(
     """Return the task of chapter 03: is a film review of the test set fresh or rotten?
 
     `prompt` is "sentiment", "question" or "critic". `shots` puts that many worked examples of the
-    training films in front, half of each label. With `written`, the model writes its answer, else
-    the likelihoods of the two label texts are compared. Raises ``LookupError`` for another prompt
-    and ``ValueError`` for a number of examples that cannot be halved.
+    training films in front, half of each label; `reverse` turns their order around. With
+    `written`, the model writes its answer, else the likelihoods of the two label texts are
+    compared. Raises ``LookupError`` for another prompt and ``ValueError`` for a number of examples
+    that cannot be halved.
     """
     if prompt not in _PROMPTS:
         raise LookupError(f"no prompt is called {prompt!r}; there are {', '.join(_PROMPTS)}")
