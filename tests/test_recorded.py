@@ -15,6 +15,7 @@ BY_LIKELIHOOD = [
     "smollm2 question",
     "smollm2 critic",
     "smollm2 sentiment 4-shot",
+    "smollm2 sentiment 4-shot reversed",
 ]
 SAMPLE = 12
 
@@ -37,7 +38,13 @@ def lm():
 def _task(system):
     """Return the task that the name of a recorded SmolLM2 system describes."""
     prompt, *rest = system.removeprefix("smollm2 ").split()
-    return review_task(prompt, shots=4 if "4-shot" in rest else 0, written="written" in rest)
+    assert set(rest) <= {"4-shot", "reversed", "written"}
+    return review_task(
+        prompt,
+        shots=4 if "4-shot" in rest else 0,
+        reverse="reversed" in rest,
+        written="written" in rest,
+    )
 
 
 def _written(records):

@@ -184,6 +184,8 @@ def test_review_examples_are_training_films_half_of_each_label():
         labels.append(word)
         assert train.target[text] == {"positive": "fresh", "negative": "rotten"}[word]
     assert sorted(labels) == ["negative", "negative", "positive", "positive"]
+    turned = review_task(shots=4, reverse=True).prompt(next(review_items().itertuples()))
+    assert turned.split("\n\n") == [*examples[::-1], asked]
     for shots in (3, -2):
         with pytest.raises(ValueError, match=f"shots must be even, .* not {shots}"):
             review_task(shots=shots)
