@@ -8,7 +8,11 @@
 ``stats``, ``plots``, ``exercises``      intervals and comparisons, figures, self-checks
 """
 
+import warnings
 from importlib import import_module
+
+# transformers asks tqdm for a widget; where there is none, a plain bar does, and needs no warning.
+warnings.filterwarnings("ignore", message="IProgress not found")
 
 _MODULE_OF = {
     name: module
