@@ -15,6 +15,13 @@ ANSWERS: dict[str, tuple[float | str, float, str]] = {
     "03.1": (0.974, 0.001, "precision is 0.95 and recall is 1; F1 is 2 p r / (p + r)."),
     "03.2": (-0.036, 0.0015, "compare(a, b) gives b - a; read difference.low."),
     "03.3": (0.813, 0.001, "group the scores by cluster, average each group, then the averages."),
+    "10.1": (
+        25_600,
+        0.5,
+        "the variance of yes and no is p (1 - p), here 0.2 * 0.8; delta is 0.01.",
+    ),
+    "10.2": (2.986, 0.006, 'ask group_sequential_bounds for 5 looks with kind="pocock".'),
+    "10.3": (0.027, 0.0015, "call cuped(outcome, yesterday, treated) with the columns of logged."),
 }
 
 

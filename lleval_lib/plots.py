@@ -51,3 +51,38 @@ def forest(estimates, ax=None, label="", reference=None, colors=BLUE):
     if reference is not None:
         ax.axvline(reference, color=GREY, ls="--", lw=1, zorder=0)
     return ax
+
+
+def decision_heatmap(table, alpha=0.05, ax=None):
+    """Draw the decision on every pair of systems in `table`, the result of `compare_all`.
+
+    A cell shows the mean of the row's scores less the column's. It is blue where the row is better
+    and orange where the column is, by ``p_adjusted <= alpha``, and grey where the data do not
+    decide. Systems stand from the highest mean to the lowest; a pair that was not compared stays
+    white. Returns the axes. Chapter 13 uses it.
+    """
+    means = dict(zip(table.a, table.mean_a, strict=True))
+    means |= dict(zip(table.b, table.mean_b, strict=True))
+    names = sorted(means, key=means.get, reverse=True)
+    ax = ax or plt.subplots(figsize=(4 + 0.38 * len(names), 2.4 + 0.36 * len(names)))[1]
+    pale = "#E5E7EB"
+    for pair in table.itertuples():
+        a, b = names.index(pair.a), names.index(pair.b)
+        for row, column, gap in ((b, a, pair.estimate), (a, b, -pair.estimate)):
+            decided = pair.p_adjusted <= alpha
+            color = (BLUE if gap > 0 else ORANGE) if decided else pale
+            ax.add_patch(
+                plt.Rectangle((column - 0.5, row - 0.5), 1, 1, fc=color, ec="white", lw=1.5)
+            )
+            ink = "white" if decided and gap > 0 else "black"
+            ax.text(column, row, f"{gap:+.2f}", ha="center", va="center", color=ink, size=8.5)
+    ax.set_xlim(-0.5, len(names) - 0.5)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor")
+    ax.set_yticks(range(len(names)), names)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    key = {"row better": BLUE, "not decided": pale, "column better": ORANGE}
+    boxes = [plt.Rectangle((0, 0), 1, 1, fc=color, label=text) for text, color in key.items()]
+    ax.legend(handles=boxes, loc="lower right", bbox_to_anchor=(1, 1), ncols=3, handlelength=1)
+    return ax

@@ -1,15 +1,13 @@
 """Score text with a causal language model: log-likelihoods and greedy generation."""
 
-import copy
-
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from .models import LM
+from .prefix_tree import sum_of_logs
 
 _BATCH_TOKENS = 2_048
-_WORTH_SHARING = 16
 
 
 def loglikelihood(lm: LM, requests) -> np.ndarray:
@@ -21,29 +19,13 @@ def loglikelihood(lm: LM, requests) -> np.ndarray:
     An empty context becomes the tokenizer's first token (BOS, else EOS). A request longer than
     the model's window loses tokens on the left. These are the rules of lm-evaluation-harness
     (Biderman et al. 2024, arXiv:2405.14782). The numbers equal its ``HFLM``: within 1e-6 in 64-bit
-    arithmetic, and in 32-bit within the few 1e-4 by which batches of another shape round.
+    arithmetic, and in 32-bit within the few 1e-4 by which batches of another shape round. Each
+    distinct prefix of tokens is run once, whatever the order of the requests (`prefix_tree`).
 
     Raises ``ValueError``, naming the request, for an empty continuation, for one whose text melts
     into the context's last token, and for one longer than the window. Chapters 02 and 03 use it.
     """
-    requests = list(requests)
-    encoded = [_encode(lm, i, *request) for i, request in enumerate(requests)]
-    # One row of input serves every request that differs from it in the last token only, such as
-    # the choices of a question when each choice is one token.
-    rows: dict[tuple[int, ...], list[int]] = {}
-    for i, (tokens, _) in enumerate(encoded):
-        rows.setdefault(tokens[:-1], []).append(i)
-    first = {row: len(row) - max(encoded[i][1] for i in rows[row]) for row in rows}
-    result = np.empty(len(requests))
-    with torch.inference_mode(), tqdm(total=len(rows), desc="score", leave=False) as bar:
-        for batch, places, logits in _forward(lm, first):
-            for row, scores in zip(batch, logits, strict=True):
-                for i in rows[row]:
-                    tokens, n = encoded[i]
-                    at = [places[p] for p in range(len(row) - n, len(row))]
-                    result[i] = _sum_of_logs(scores[at], tokens[-n:])
-            bar.update(len(batch))
-    return result
+    return sum_of_logs(lm, encode(lm, requests))
 
 
 def generate(lm: LM, prompts, max_new_tokens: int = 32) -> list[str]:
@@ -58,7 +40,7 @@ def generate(lm: LM, prompts, max_new_tokens: int = 32) -> list[str]:
     if [] in tokens:
         raise ValueError(f"prompt {tokens.index([])} is empty: there is nothing to continue")
     order = sorted(range(len(tokens)), key=lambda i: -len(tokens[i]))
-    pad = _first_token(lm)
+    pad = first_token(lm)
     texts = [""] * len(tokens)
     with torch.inference_mode(), tqdm(total=len(tokens), desc="generate", leave=False) as bar:
         for batch in _batches(order, lambda i: len(tokens[i]) + max_new_tokens):
@@ -83,54 +65,30 @@ def generate(lm: LM, prompts, max_new_tokens: int = 32) -> list[str]:
     return texts
 
 
-def _forward(lm: LM, first: dict[tuple[int, ...], int]):
-    """Yield batches of rows with the logits at the places that are needed.
+def encode(lm: LM, requests) -> list[tuple[tuple[int, ...], int]]:
+    """Return each request's tokens, cut to the window, and how many of them are continuation.
 
-    `first` gives, for each row, the first place whose logits are needed; all later ones are too.
-    Yields (rows, index of each place among the logits, logits of shape (rows, places, vocabulary)).
-    The tokens with which all rows begin are run once and kept as the attention's keys and values.
+    The rules and errors are those of `loglikelihood`.
     """
-    ordered = sorted(first, key=lambda row: (-len(row), row))
-    shared = _common_prefix(ordered, min(first.values(), default=0))
-    cache = None
-    if len(ordered) > 1 and len(shared) >= _WORTH_SHARING:
-        ids = torch.tensor([shared], device=lm.model.device)
-        cache = lm.model(input_ids=ids, use_cache=True, logits_to_keep=1).past_key_values
-    else:
-        shared = ()
-    for batch in _batches(ordered, len):
-        places = sorted({p for row in batch for p in range(first[row], len(row))})
-        # Padding stands on the right, where a causal model cannot see it: no mask is needed.
-        ids = torch.zeros(len(batch), len(batch[0]) - len(shared), dtype=torch.long)
-        for r, row in enumerate(batch):
-            ids[r, : len(row) - len(shared)] = torch.tensor(row[len(shared) :])
-        past = copy.deepcopy(cache)
-        if past is not None:
-            past.batch_repeat_interleave(len(batch))
-        keep = torch.tensor(places, device=lm.model.device) - len(shared)
-        output = lm.model(
-            input_ids=ids.to(lm.model.device),
-            past_key_values=past,
-            use_cache=past is not None,
-            logits_to_keep=keep,
-        )
-        yield batch, {p: k for k, p in enumerate(places)}, output.logits
+    known: dict[str, list[int]] = {}
+    return [_encode(lm, i, *request, known) for i, request in enumerate(requests)]
 
 
-def _encode(lm: LM, i: int, context: str, continuation: str) -> tuple[tuple[int, ...], int]:
-    """Return a request's tokens, cut to the window, and how many of them are continuation."""
+def _encode(lm: LM, i: int, context: str, continuation: str, known: dict[str, list[int]]):
     if continuation == "":
         raise ValueError(f"request {i}: the continuation is empty, so there is nothing to score")
     stripped = context.rstrip()
     whole = context + continuation
-    before = _tokenise(lm, stripped) if stripped else [_first_token(lm)]
-    after = (
-        _tokenise(lm, whole)[len(before) :]
-        if stripped
-        else lm.tokenizer.encode(whole, add_special_tokens=False)
-    )
-    if not stripped and after[0] == before[0]:
-        after = after[1:]
+    if stripped:
+        if stripped not in known:  # many requests share a context
+            known[stripped] = _tokenise(lm, stripped)
+        before = known[stripped]
+        after = _tokenise(lm, whole)[len(before) :]
+    else:
+        before = [first_token(lm)]
+        after = lm.tokenizer.encode(whole, add_special_tokens=False)
+        if after[0] == before[0]:
+            after = after[1:]
     window = lm.model.config.max_position_embeddings
     if not after:
         raise ValueError(
@@ -147,27 +105,13 @@ def _encode(lm: LM, i: int, context: str, continuation: str) -> tuple[tuple[int,
 
 def _tokenise(lm: LM, text: str) -> list[int]:
     begun = bool(lm.tokenizer.bos_token) and text.startswith(lm.tokenizer.bos_token)
-    return lm.tokenizer.encode(text, add_special_tokens=not begun)
+    return lm.tokenizer.encode(text, add_special_tokens=not begun, verbose=False)
 
 
-def _first_token(lm: LM) -> int:
+def first_token(lm: LM) -> int:
+    """Return the token that stands before a text without context: BOS, or else EOS."""
     bos, eos = lm.tokenizer.bos_token_id, lm.tokenizer.eos_token_id
     return eos if bos is None else bos
-
-
-def _sum_of_logs(logits: torch.Tensor, tokens: tuple[int, ...]) -> float:
-    logits = logits.cpu().double()
-    target = torch.tensor(tokens).unsqueeze(-1)
-    return (logits.gather(-1, target).squeeze(-1) - logits.logsumexp(-1)).sum().item()
-
-
-def _common_prefix(rows: list[tuple[int, ...]], most: int) -> tuple[int, ...]:
-    """Return the tokens with which all rows begin, at most the first `most`."""
-    low, high = min(rows, default=()), max(rows, default=())
-    n = 0
-    while n < min(most, len(low)) and low[n] == high[n]:
-        n += 1
-    return low[:n]
 
 
 def _batches(ordered: list, size):

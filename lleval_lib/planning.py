@@ -1,0 +1,328 @@
+"""How many items, and how many samples of each: the evaluation planned before it is run.
+
+An estimate with standard error SE is called different from 0 when it lies more than z(1 - alpha/2)
+of them away, with z(q) the quantiles of the normal distribution. All else follows: the power, which
+is the probability of that call when the true difference is δ; the smallest δ that is found with a
+given power; and what a significant estimate is worth when power is low. The functions take numbers
+or arrays, which broadcast, so that a curve is one call. Chapters 10 and 13 derive them.
+"""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from statsmodels.stats.power import normal_power
+
+
+@dataclass(frozen=True)
+class DesignErrors:
+    """The power of a test, and how wrong its significant estimates are (Gelman & Carlin 2014).
+
+    `power` is the probability of a significant estimate, of either sign; `type_s` that of the
+    wrong sign, given significance; `type_m` the mean of |estimate| / |true effect|, given
+    significance. Each is a number or an array.
+    """
+
+    power: float | np.ndarray
+    type_s: float | np.ndarray
+    type_m: float | np.ndarray
+
+    def __str__(self):
+        return (
+            f"power {_text(self.power, 3)}, Type-S error {_text(self.type_s, 3)}, "
+            f"Type-M error {_text(self.type_m, 2)}"
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row for each element of the arrays."""
+        return pd.DataFrame({name: np.ravel(value) for name, value in asdict(self).items()})
+
+
+@dataclass(frozen=True)
+class VarianceParts:
+    """The variance of scores of n items with K samples each, in its two parts.
+
+    `between` is ω², the variance between the items' true means; `within` is σ², the mean variance
+    of samples of one item; `icc`, the intraclass correlation, is ω²/(ω² + σ²); `se` is the
+    standard error of the mean of all scores.
+    """
+
+    between: float
+    within: float
+    icc: float
+    se: float
+    n_items: int
+    n_samples: int
+
+    def __str__(self):
+        return (
+            f"variance {self.between:.3f} between items + {self.within:.3f} within, intraclass "
+            f"correlation {self.icc:.2f} (n = {self.n_items:,}, {self.n_samples:,} samples each)"
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the fields as a table of one row."""
+        return pd.DataFrame([asdict(self)])
+
+    def standard_error(self, n_items, n_samples):
+        """Return √((ω² + σ²/K)/n), the standard error with other numbers of items and samples.
+
+        More samples only shrink the second part: at a fixed number n·K of scores, more items are
+        always at least as good as more samples (Miller 2024, section 3.1).
+        """
+        n, k = _positive(n_items, "n_items"), _positive(n_samples, "n_samples")
+        return _plain(np.sqrt((max(self.between, 0.0) + self.within / k) / n))
+
+    def best_samples(self, item_cost, sample_cost):
+        """Return the number of samples an item that makes the SE least for a given cost.
+
+        An item costs `item_cost` once, such as its writing, and `sample_cost` for each sample: the
+        least of (ω² + σ²/K)(c_item + K·c_sample) is at K = √(σ²/ω² · c_item/c_sample), and is not
+        below 1. Not rounded; infinite where the items do not differ.
+        """
+        ratio = _positive(item_cost, "item_cost") / _positive(sample_cost, "sample_cost")
+        if self.between <= 0:
+            return _plain(np.full_like(ratio, np.inf))
+        return _plain(np.maximum(np.sqrt(self.within / self.between * ratio), 1.0))
+
+
+def power(effect, se, alpha=0.05, df=None):
+    """Return the power of a two-sided test: the probability that it calls `effect` significant.
+
+    `effect` is the true difference and `se` the standard error of its estimate, in the same units.
+    `df` are the degrees of freedom of a t-test, G - 1 for `compare` with G clusters; without them
+    the test is taken for a normal one. With no effect it is `alpha`.
+
+    >>> round(power(0.03, 0.0107), 3)
+    0.801
+
+    For 5, 10, 20 and 40 clusters the normal formula's 0.80 is in truth 0.56, 0.70, 0.76 and 0.78;
+    `df` gives these numbers, and they are exact for equal clusters of normal scores. Where sizes
+    are very unequal the test itself calls too much, as `compare` says, and no power helps.
+
+    Raises ``ValueError`` unless `se` is positive and `alpha` between 0 and 1.
+    """
+    effect, se, alpha = np.abs(_number(effect, "effect")), _positive(se, "se"), _share(alpha)
+    if df is None:
+        return _plain(normal_power(effect, 1, alpha, sigma=se))
+    critical, shift = stats.t.isf(alpha / 2, _positive(df, "df")), effect / se
+    # By symmetry P(T < -t) is that of T > t with the shift reversed. statsmodels' ttest_power asks
+    # for the left tail itself, which is nan from a shift of about 8.
+    return _plain(stats.nct.sf(critical, df, shift) + stats.nct.sf(critical, df, -shift))
+
+
+def minimum_detectable_effect(se, alpha=0.05, power=0.8, df=None):
+    """Return the smallest true difference that a two-sided test finds with the given power.
+
+    It is (z(1 - alpha/2) + z(power))·SE, 2.80 SE for 5% and 0.8, or with `df` the same with the
+    quantiles of Student's t (Bloom 1995, Evaluation Review 19), for which see `power`. That is an
+    approximation: its true power is 0.79 for 5 clusters, and 0.80 from 10.
+
+    >>> round(minimum_detectable_effect(0.01), 4)
+    0.028
+    """
+    return _plain(_quantiles(alpha, power, df) * _positive(se, "se"))
+
+
+def sample_size(
+    effect,
+    variance,
+    sigma2_a=0.0,
+    k_a=1,
+    sigma2_b=0.0,
+    k_b=1,
+    alpha=0.05,
+    power=0.8,
+    design_effect=1.0,
+):
+    """Return the number of items for a comparison that finds `effect` with the given power.
+
+    It is (z(1 - alpha/2) + z(power))²·(ω² + s²_a/k_a + s²_b/k_b)/δ² times the design effect,
+    rounded up (Miller 2024, arXiv:2411.00640, section 5). `variance` is ω², that of the items'
+    true differences b - a; `sigma2_a` and `sigma2_b` are s²_a and s²_b, the mean variances of the
+    samples of one item, and `k_a` and `k_b` how many there are; `variance_parts` estimates them.
+    Where `variance` is that of observed differences, sampling is in it already, so leave the
+    others out. `design_effect` is the clustered over the naive squared standard error.
+
+    >>> sample_size(0.03, variance=1 / 9)
+    969
+
+    For two independent groups give twice the variance s² of a score, to get n *a group*: it is
+    15.7·s²/δ², which the rule of thumb 16·s²/δ² rounds up by 2% (Lehr 1992, Statistics in Medicine
+    11). The formula is that of a normal test; a t-test needs about two items more.
+    """
+    effect = _number(effect, "effect")
+    if np.any(effect == 0):
+        raise ValueError("effect must not be 0: no number of items finds what is not there")
+    total = (
+        _positive(variance, "variance", or_zero=True)
+        + _positive(sigma2_a, "sigma2_a", or_zero=True) / _positive(k_a, "k_a")
+        + _positive(sigma2_b, "sigma2_b", or_zero=True) / _positive(k_b, "k_b")
+    ) * _positive(design_effect, "design_effect")
+    items = np.ceil(_quantiles(alpha, power) ** 2 * total / effect**2)
+    return _plain(items.astype(int))
+
+
+def design_errors(effect, se, alpha=0.05) -> DesignErrors:
+    """Return power, Type-S and Type-M error of a two-sided normal test of a true `effect`.
+
+    With λ = |δ|/SE, z = z(1 - alpha/2), and Φ and φ the normal distribution and its density
+
+        power  = Φ(λ - z) + Φ(-λ - z)
+        Type S = Φ(-λ - z) / power
+        Type M = [φ(λ + z) + φ(λ - z) + λ·(Φ(λ + z) + Φ(λ - z) - 1)] / (λ·power)
+
+    (Lu, Qiu & Deng 2019, British Journal of Mathematical and Statistical Psychology 72). With no
+    effect the power is the size of the test, and there is no sign or magnitude to miss: nan.
+
+    >>> print(design_errors(2, 8.1))
+    power 0.057, Type-S error 0.240, Type-M error 9.54
+    """
+    size = np.abs(_number(effect, "effect")) / _positive(se, "se")
+    z = stats.norm.isf(_share(alpha) / 2)
+    right, wrong = stats.norm.cdf(size - z), stats.norm.cdf(-size - z)
+    magnitude = stats.norm.pdf(size + z) + stats.norm.pdf(size - z) + size * (right - wrong)
+    return _errors(right, wrong, magnitude, size)
+
+
+def accuracy_power(n, p10, p01, alpha=0.05, exact=True, correction=False) -> DesignErrors:
+    """Return power, Type-S and Type-M error of McNemar's test of two systems on `n` items.
+
+    `p10` is the probability that on an item only system a is right, `p01` that only b is; the true
+    difference in accuracy is p01 - p10. Nothing is simulated: the number m of items on which just
+    one is right is binomial, and so, given m, is the number of them that b wins. `exact` and
+    `correction` choose the test as in `mcnemar_test`.
+
+    >>> print(accuracy_power(500, p10=0.0025, p01=0.0225))
+    power 0.798, Type-S error 0.000, Type-M error 1.12
+
+    Card et al. (2020, EMNLP; notebook on accuracy) simulated this case with the exact test, and
+    published 0.80 and 1.12. The χ² without correction has power 0.86. With p10 = p01 the power is
+    the size of the test, and the others are nan: at p10 = p01 = 0.0125 the exact test's is 0.025 in
+    place of 0.05, the χ²'s 0.045.
+
+    Raises ``ValueError`` for numbers that are no probabilities.
+    """
+    n, alpha = _positive(n, "n"), _share(alpha)
+    p10, p01 = _number(p10, "p10"), _number(p01, "p01")
+    either = p10 + p01
+    if not np.all((np.minimum(p10, p01) >= 0) & (either > 0) & (either <= 1 + 1e-12)):
+        raise ValueError("p10 and p01 must not be negative, and their sum lie above 0 and up to 1")
+    if np.any(n % 1):
+        raise ValueError("n must be whole numbers of items")
+    n, either, more, alpha = (x[..., None] for x in (n, either, np.maximum(p10, p01), alpha))
+    m = np.arange(1, n.max() + 1)
+    weight = stats.binom.pmf(m, n, np.minimum(either, 1.0))
+    wins = stats.binom(m, more / either)  # of the system that is better in truth
+    few = _critical_count(m, alpha, exact, correction)
+    right, wrong = wins.sf(m - few - 1), wins.cdf(few)
+    # E[W; W >= k] = m·p·P(W' >= k - 1) with W' binomial in m - 1.
+    rest = stats.binom(m - 1, more / either)
+    mean = m * more / either
+    gap = 2 * mean * rest.sf(m - few - 2) - m * right + m * wrong - 2 * mean * rest.cdf(few - 1)
+    right, wrong, gap = ((weight * x).sum(axis=-1) for x in (right, wrong, gap))
+    return _errors(right, wrong, gap / n[..., 0], np.abs(p01 - p10))
+
+
+def variance_parts(scores) -> VarianceParts:
+    """Split the variance of `scores` of n items with K samples each into between items and within.
+
+    With s² the mean of the items' sample variances and v the sample variance of their means:
+    within = s², between = v - s²/K, se² = v/n (one-way random effects; Miller 2024,
+    arXiv:2411.00640, section 3.1). Both parts are unbiased, so `between` can come out below 0
+    where items hardly differ: read it as 0. Given the difference of two systems' tables, b - a,
+    `between` is the ω² and `within` the s²_a + s²_b of `sample_size`. Items in clusters need the
+    standard error of ``mean_interval(scores.mean(axis=1), cluster)`` in place of `se`.
+
+    >>> print(variance_parts([[1, 1], [0, 1], [0, 0], [1, 1]]))
+    variance 0.167 between items + 0.125 within, intraclass correlation 0.57 (n = 4, 2 samples each)
+
+    Raises ``ValueError`` for a table that is smaller than 2 by 2, lacks scores or has no variance.
+    """
+    try:
+        table = np.asarray(scores, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"scores: expected a table of numbers ({error})") from error
+    if table.ndim != 2 or min(table.shape) < 2:
+        raise ValueError(
+            f"scores: expected a table of items by samples, 2 by 2 or larger, found {table.shape}"
+        )
+    if not np.isfinite(table).all():
+        row, column = np.argwhere(~np.isfinite(table))[0]
+        raise ValueError(
+            f"scores: row {row}, column {column} is missing or infinite; every item needs the same "
+            "number of samples"
+        )
+    if np.ptp(table) == 0:
+        raise ValueError("scores: all are equal, so there is no variance to split")
+    n, k = table.shape
+    within = table.var(axis=1, ddof=1).mean()
+    of_means = table.mean(axis=1).var(ddof=1)
+    between = of_means - within / k
+    icc = between / (between + within)
+    return VarianceParts(*map(float, (between, within, icc, np.sqrt(of_means / n))), n, k)
+
+
+def _critical_count(m, alpha, exact, correction):
+    """Return the largest count c at which McNemar's test rejects c against m - c, else -1."""
+    if not exact:
+        return np.floor((m - correction - np.sqrt(m * stats.chi2.isf(alpha, 1))) / 2)
+    tail = alpha / 2 * (1 + 1e-9)  # a p-value of alpha itself rejects, however it was rounded
+    fair = stats.binom(m, 0.5)
+    count = fair.ppf(tail)
+    return count - (fair.cdf(count) > tail)
+
+
+def _errors(right, wrong, magnitude, effect) -> DesignErrors:
+    """Return the errors from P(right sign), P(wrong sign) and E|estimate|, each with significance.
+
+    `effect` is the size of the true effect in the unit of `magnitude`.
+    """
+    total = right + wrong
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sign = np.where(effect > 0, wrong / total, np.nan)
+        size = np.where(effect > 0, magnitude / (total * effect), np.nan)
+    return DesignErrors(*map(_plain, (total, sign, size)))
+
+
+def _quantiles(alpha, power, df=None):
+    """Return z(1 - alpha/2) + z(power), or the same of Student's t."""
+    if df is None:
+        return stats.norm.isf(_share(alpha) / 2) + stats.norm.ppf(_share(power, "power"))
+    df = _positive(df, "df")
+    return stats.t.isf(_share(alpha) / 2, df) + stats.t.ppf(_share(power, "power"), df)
+
+
+def _number(value, name):
+    try:
+        array = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        array = np.array(np.nan)
+    if np.isnan(array).any():
+        raise ValueError(f"{name} must be a number or an array of numbers, not {value}")
+    return array
+
+
+def _positive(value, name, or_zero=False):
+    array = _number(value, name)
+    if not np.all(array >= 0 if or_zero else array > 0):
+        raise ValueError(f"{name} must be {'0 or more' if or_zero else 'above 0'}, not {value}")
+    return array
+
+
+def _share(value, name="alpha"):
+    array = _number(value, name)
+    if not np.all((array > 0) & (array < 1)):
+        raise ValueError(f"{name} must lie between 0 and 1, not {value}")
+    return array
+
+
+def _plain(value):
+    """Return a Python number in place of an array without dimensions."""
+    return value.item() if np.ndim(value) == 0 else value
+
+
+def _text(value, digits: int) -> str:
+    form = f"{{:.{digits}f}}".format
+    return np.array2string(np.asarray(value), formatter={"float": form}, separator=", ")

@@ -1,0 +1,486 @@
+"""Tests on users: published values, other libraries, and error rates by simulation."""
+
+import doctest
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from statsmodels.regression.linear_model import OLS
+
+import lleval_lib as ll
+from lleval_lib import online
+
+
+def _within(p, draws):
+    """Return four Monte-Carlo standard errors of a share `p` among `draws`."""
+    return 4 * np.sqrt(p * (1 - p) / draws)
+
+
+def _holds(interval, truth):
+    return interval.low <= truth <= interval.high
+
+
+def _two_groups(n):
+    return np.arange(n) % 2 == 1
+
+
+def test_examples_in_docstrings():
+    found = doctest.testmod(online)
+    assert found.failed == 0
+    assert found.attempted >= 6
+
+
+# Sample ratio -------------------------------------------------------------------------------------
+
+
+def test_published_sample_ratio():
+    """Published: 600 and 400 users at 50:50 have p = 2.54e-10."""
+    found = ll.sample_ratio_test([600, 400])
+    assert found.statistic == pytest.approx(40)
+    assert found.p_value == pytest.approx(2.54e-10, rel=2e-3)
+    assert (found.n, found.n_clusters) == (1_000, 1_000)
+
+
+@pytest.mark.parametrize("expected", [[0.9, 0.1], [9, 1], [900.0, 100.0]])
+def test_planned_shares(expected):
+    found = ll.sample_ratio_test([880, 120], expected)
+    other = stats.chisquare([880, 120], [900, 100])
+    assert [found.statistic, found.p_value] == pytest.approx(list(other))
+    assert found.p_value < 0.05 < ll.sample_ratio_test([89, 11], expected).p_value
+
+
+def test_three_groups():
+    found = ll.sample_ratio_test([330, 320, 350])
+    assert found.p_value == pytest.approx(stats.chisquare([330, 320, 350]).pvalue)
+
+
+def test_size_of_the_sample_ratio_test():
+    rng = np.random.default_rng(0)
+    found = [ll.sample_ratio_test([k, 500 - k]).p_value for k in rng.binomial(500, 0.5, 2_000)]
+    # The counts are whole numbers, so that 5% cannot be met exactly; by the binomial it is 4.9%.
+    k = np.arange(501)
+    exact = stats.binom.pmf(k, 500, 0.5) @ (abs(k - 250) / np.sqrt(125) > stats.norm.isf(0.025))
+    assert np.mean(np.array(found) < 0.05) == pytest.approx(exact, abs=_within(0.05, 2_000))
+    assert exact == pytest.approx(0.05, abs=0.01)
+
+
+# Two groups ---------------------------------------------------------------------------------------
+
+
+def test_without_clusters_it_is_welchs_test():
+    rng = np.random.default_rng(0)
+    y, treated = rng.normal(size=30), np.arange(30) < 8
+    found = ll.group_difference(y, treated, confidence=0.9)
+    other = stats.ttest_ind(y[treated], y[~treated], equal_var=False)
+    assert found.p_value == pytest.approx(other.pvalue)
+    interval = other.confidence_interval(0.9)
+    assert [found.difference.low, found.difference.high] == pytest.approx(list(interval))
+    assert (found.mean_a, found.mean_b) == pytest.approx((y[~treated].mean(), y[treated].mean()))
+    assert (found.difference.n, found.difference.n_clusters) == (30, 30)
+    back = ll.group_difference(y, ~treated)
+    assert back.difference.estimate == pytest.approx(-found.difference.estimate)
+    assert back.p_value == pytest.approx(found.p_value)
+
+
+def _sessions(users, rng, effect=0.0):
+    """Return (satisfied or not, treated, user) of the sessions of `users` users, A and B by turns.
+
+    A user has 1 to 15 sessions, and an own rate of success, uniform between 0.5 and 0.9: the
+    intraclass correlation is small, and yet enough.
+    """
+    size = rng.integers(1, 16, users)
+    user = np.repeat(np.arange(users), size)
+    rate = rng.uniform(0.5, 0.9, users) + effect * _two_groups(users)
+    return (rng.random(len(user)) < rate[user]).astype(float), _two_groups(users)[user], user
+
+
+def test_clusters_are_summed_as_for_a_mean():
+    y, treated, user = _sessions(60, np.random.default_rng(0))
+    found = ll.group_difference(y, treated, cluster=user)
+    means = [ll.mean_interval(y[arm], user[arm]) for arm in (treated, ~treated)]
+    assert found.difference.se == pytest.approx(np.hypot(*(m.se for m in means)))
+    assert found.difference.estimate == pytest.approx(means[0].estimate - means[1].estimate)
+    assert (found.difference.n, found.difference.n_clusters) == (len(y), 60)
+    # Labels of any kind, and rows in any order.
+    order = np.random.default_rng(1).permutation(len(y))
+    named = pd.Series([f"user {k}" for k in user])
+    again = ll.group_difference(
+        pd.Series(y)[order], pd.Series(treated)[order], cluster=named[order]
+    )
+    assert again.p_value == pytest.approx(found.p_value)
+
+
+def test_it_is_the_delta_method_of_a_ratio():
+    """Deng et al. 2018: Var(Σy/Σm) = Var(y - r·m) / (G·mean(m)²) for sums y over m sessions."""
+    y, treated, user = _sessions(200, np.random.default_rng(0))
+    variance = 0.0
+    for arm in (treated, ~treated):
+        table = pd.DataFrame({"y": y[arm], "user": user[arm]}).groupby("user").y
+        total, size = table.sum(), table.size()
+        ratio = total.sum() / size.sum()
+        variance += (total - ratio * size).var() / len(size) / size.mean() ** 2
+    found = ll.group_difference(y, treated, cluster=user)
+    assert found.difference.se**2 == pytest.approx(variance)
+
+
+@pytest.mark.parametrize("users", [10, 100])
+def test_size_with_users_and_with_sessions(users):
+    """The user was randomised: sessions taken for independent see too many differences."""
+    rng = np.random.default_rng(users)
+    called = np.zeros(2)
+    for _ in range(800):
+        y, treated, user = _sessions(users, rng)
+        p = [ll.group_difference(y, treated, c).p_value for c in (user, None)]
+        called += np.less(p, 0.05)
+    clustered, naive = called / 800
+    assert clustered == pytest.approx(0.05, abs=_within(0.05, 800))
+    assert naive > 0.09
+
+
+def test_printed_groups():
+    found = ll.group_difference(
+        [0, 0, 1, 1, 1, 1, 1, 0], [False] * 4 + [True] * 4, list("aabbccdd")
+    )
+    assert str(found).startswith("treatment - control: +0.250 [")
+    assert str(found).endswith("(n = 8 in 4 clusters, 95% interval)")
+
+
+@pytest.mark.parametrize(("shift", "p"), [(0.0, 1.0), (1.0, 0.0)])
+def test_groups_without_spread(shift, p):
+    treated = _two_groups(6)
+    assert ll.group_difference(shift * treated, treated).p_value == p
+
+
+# CUPED --------------------------------------------------------------------------------------------
+
+
+def _users(n, rng, rho=0.5, effect=0.0):
+    """Return (outcome, covariate, treated) with unit variances and correlation `rho`."""
+    x = rng.normal(size=n)
+    treated = _two_groups(n)
+    return rho * x + np.sqrt(1 - rho**2) * rng.normal(size=n) + effect * treated, x, treated
+
+
+def test_published_variance_ratio():
+    """Deng et al. 2013: a correlation of 0.5 leaves 0.75 of the variance; θ = Cov/Var(X)."""
+    y, x, treated = _users(200_000, np.random.default_rng(0), effect=0.3)
+    found = ll.cuped(y, x, treated)
+    assert found.variance_ratio == pytest.approx(0.75, abs=0.005)
+    within = np.cov(y - 0.3 * treated, x)
+    assert found.theta == pytest.approx(within[0, 1] / within[1, 1], abs=1e-3)
+    d = found.adjusted.difference
+    assert d.se / found.plain.difference.se == pytest.approx(np.sqrt(found.variance_ratio))
+    assert found.plain == ll.group_difference(y, treated)
+    assert _holds(d, 0.3)
+
+
+def test_it_is_one_minus_rho_squared_exactly():
+    """With equal groups it is the correlation within them; the rest is the price of θ."""
+    y, x, treated = _users(40, np.random.default_rng(1))
+    found = ll.cuped(y, x, treated)
+    (a, b), (c, d) = ([v[arm] - v[arm].mean() for arm in (treated, ~treated)] for v in (y, x))
+    yy, xx, xy = a @ a + b @ b, c @ c + d @ d, a @ c + b @ d
+    assert found.theta == pytest.approx(xy / xx)
+    plain = found.plain.difference
+    adjusted = plain.estimate - xy / xx * (x[treated].mean() - x[~treated].mean())
+    assert found.adjusted.difference.estimate == pytest.approx(adjusted)
+    assert found.variance_ratio == pytest.approx(1 - xy**2 / xx / yy, rel=0.04)
+    assert found.variance_ratio > 1 - xy**2 / xx / yy
+
+
+def test_it_is_lins_regression_with_interaction():
+    """Lin 2013: regress on treatment, centred covariate and their product, for unequal groups."""
+    rng = np.random.default_rng(0)
+    treated = rng.random(20_000) < 0.1
+    x = rng.normal(size=20_000)
+    y = rng.normal(size=20_000) + np.where(treated, 3, -1) * x + 0.2 * treated
+    centred = x - x.mean()
+    design = np.column_stack([np.ones(20_000), treated, centred, treated * centred])
+    fit = OLS(y, design).fit(cov_type="HC2")
+    found = ll.cuped(y, x, treated)
+    # The x̄ of the regression is a random number too, which HC2 does not know and our error does.
+    population = np.hypot(fit.bse[1], 4 / np.sqrt(20_000))
+    assert found.adjusted.difference.estimate == pytest.approx(fit.params[1], abs=0.1 * population)
+    assert found.adjusted.difference.se == pytest.approx(population, rel=0.02)
+    # One pooled slope would have made it worse than no adjustment at all (Freedman 2008).
+    pooled = np.cov(y, x)[0, 1] / x.var()
+    worse = ll.group_difference(y - pooled * x, treated).difference.se
+    assert found.adjusted.difference.se < found.plain.difference.se < worse
+
+
+@pytest.mark.parametrize("a_group", [5, 10, 100])
+def test_cuped_covers_and_is_unbiased(a_group):
+    """With few users it covers the 94% of the docstring."""
+    rng = np.random.default_rng(a_group)
+    held, estimates = 0, []
+    for _ in range(1_000):
+        found = ll.cuped(*_users(2 * a_group, rng, rho=0.7, effect=0.5)).adjusted.difference
+        held += _holds(found, 0.5)
+        estimates.append(found.estimate)
+    promised = 0.95 if a_group == 100 else 0.94
+    assert held / 1_000 == pytest.approx(promised, abs=_within(promised, 1_000))
+    assert np.mean(estimates) == pytest.approx(0.5, abs=4 * np.std(estimates) / np.sqrt(1_000))
+
+
+def test_cuped_with_sessions():
+    """Sessions of users, the covariate one number a user: it covers, and it gains."""
+    rng = np.random.default_rng(0)
+    held, ratios = 0, []
+    for _ in range(600):
+        size = rng.integers(1, 16, 80)
+        user = np.repeat(np.arange(80), size)
+        rate = rng.uniform(0.2, 0.8, 80)
+        before = rng.binomial(10, rate) / 10
+        y = (rng.random(len(user)) < (rate + 0.1 * _two_groups(80))[user]).astype(float)
+        found = ll.cuped(y, before[user], _two_groups(80)[user], cluster=user)
+        held += _holds(found.adjusted.difference, 0.1)
+        ratios.append(found.variance_ratio)
+    assert held / 600 == pytest.approx(0.95, abs=_within(0.95, 600))
+    assert np.mean(ratios) < 0.8
+    assert found.adjusted.difference.n_clusters == 80
+
+
+def test_a_covariate_that_the_treatment_changes_hides_the_effect():
+    """What the docstring warns of."""
+    y, x, treated = _users(20_000, np.random.default_rng(0), effect=0.3)
+    found = ll.cuped(y, x + 0.6 * treated, treated).adjusted.difference
+    assert found.high < 0.1
+
+
+def test_cuped_ignores_units_and_order():
+    y, x, treated = _users(60, np.random.default_rng(0))
+    found = ll.cuped(y, x, treated).adjusted.difference
+    scaled = ll.cuped(y + 5, 1e6 * x - 3e6, treated).adjusted.difference
+    assert [scaled.estimate, scaled.se] == pytest.approx([found.estimate, found.se])
+    order = np.random.default_rng(1).permutation(60)
+    mixed = ll.cuped(y[order], x[order], treated[order]).adjusted.difference
+    assert [mixed.estimate, mixed.se] == pytest.approx([found.estimate, found.se])
+
+
+def test_printed_cuped():
+    found = ll.cuped(*_users(400, np.random.default_rng(0)))
+    assert str(found) == f"{found.adjusted}; variance {found.variance_ratio:.2f} of the plain one's"
+    table = found.to_frame()
+    assert table.analysis.to_list() == ["plain", "adjusted"]
+    assert table.theta.to_list() == [0, found.theta]
+    assert table.se.to_list() == [found.plain.difference.se, found.adjusted.difference.se]
+
+
+# Looks --------------------------------------------------------------------------------------------
+
+PEEKING = {1: 0.05, 2: 0.083, 3: 0.107, 4: 0.126, 5: 0.142, 10: 0.193, 20: 0.248, 50: 0.320}
+
+
+@pytest.mark.parametrize(("looks", "error"), PEEKING.items())
+def test_published_error_of_peeking(looks, error):
+    """Armitage, McPherson & Rowe 1969, table 2; Jennison & Turnbull 2000, table 2.1."""
+    assert ll.peeking_error(looks) == pytest.approx(error, abs=5e-4)
+
+
+POCOCK = {2: 2.178, 3: 2.289, 4: 2.361, 5: 2.413}
+OBRIEN_FLEMING = {2: 1.977, 3: 2.004, 4: 2.024, 5: 2.040}
+
+
+@pytest.mark.parametrize("looks", POCOCK)
+def test_published_bounds(looks):
+    """Jennison & Turnbull 2000, tables 2.1 and 2.3."""
+    pocock = ll.group_sequential_bounds(looks, kind="pocock")
+    assert pocock == pytest.approx(np.full(looks, POCOCK[looks]), abs=6e-4)
+    strict = ll.group_sequential_bounds(looks)
+    shape = np.sqrt(looks / np.arange(1, looks + 1))
+    assert strict == pytest.approx(OBRIEN_FLEMING[looks] * shape, abs=6e-4 * shape.max())
+
+
+def test_published_bounds_at_other_levels():
+    assert ll.group_sequential_bounds(5, 0.01, "pocock")[0] == pytest.approx(2.986, abs=6e-4)
+    assert ll.group_sequential_bounds(5, 0.1, "obrien-fleming")[-1] == pytest.approx(
+        1.751, abs=6e-4
+    )
+
+
+@pytest.mark.parametrize("kind", ["pocock", "obrien-fleming"])
+def test_one_look_is_the_usual_test(kind):
+    assert ll.group_sequential_bounds(1, 0.05, kind) == pytest.approx([stats.norm.isf(0.025)])
+    assert ll.peeking_error(1, 0.2) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("kind", ["pocock", "obrien-fleming"])
+def test_scipys_normal_distribution_agrees(kind):
+    """P(no crossing) is the mass of a box under the normal with Corr(Z_j, Z_k) = √(j/k), j < k."""
+    k = np.arange(1, 4)
+    correlation = np.sqrt(np.minimum.outer(k, k) / np.maximum.outer(k, k))
+    bounds = ll.group_sequential_bounds(3, 0.05, kind)
+    inside = stats.multivariate_normal(np.zeros(3), correlation).cdf(bounds, lower_limit=-bounds)
+    assert inside == pytest.approx(0.95, abs=1e-4)
+
+
+def test_many_looks_by_simulation():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(20_000, 30)).cumsum(axis=1) / np.sqrt(np.arange(1, 31))
+    fooled = (abs(z) > stats.norm.isf(0.025)).any(axis=1).mean()
+    assert fooled == pytest.approx(ll.peeking_error(30), abs=_within(0.28, 20_000))
+    for kind in ("pocock", "obrien-fleming"):
+        crossed = (abs(z) > ll.group_sequential_bounds(30, kind=kind)).any(axis=1).mean()
+        assert crossed == pytest.approx(0.05, abs=_within(0.05, 20_000))
+
+
+def test_more_looks_than_planned():
+    """What the docstring warns of: bounds for 5 looks, used for 20."""
+    bound = ll.group_sequential_bounds(5, kind="pocock")[0]
+    assert online._crossing(np.full(20, bound)) > 0.08
+
+
+def test_the_integral_has_converged(monkeypatch):
+    """More nodes change nothing that could be printed."""
+    leggauss = np.polynomial.legendre.leggauss
+    for looks, kind in ((5, "pocock"), (50, "obrien-fleming")):
+        bounds = ll.group_sequential_bounds(looks, kind=kind)
+        monkeypatch.setattr(np.polynomial.legendre, "leggauss", lambda n: leggauss(2 * n))
+        assert online._crossing(bounds) == pytest.approx(0.05, abs=1e-9)
+        monkeypatch.setattr(np.polynomial.legendre, "leggauss", leggauss)
+
+
+# Always-valid intervals ---------------------------------------------------------------------------
+
+
+def test_it_is_robbins_mixture():
+    """At its ends, the likelihood ratio averaged over N(0, tau²) reaches 1/0.05."""
+    values = np.random.default_rng(0).normal(size=50)
+    found = ll.confidence_sequence(values, planned=30, sd=1, first=1)
+    ratio = -online.special.lambertw(-(0.05**2) / np.e, -1).real - 1
+    tau2 = ratio / 30
+    for k in (1, 10, 50):
+        for end in ("low", "high"):
+            total = (values[:k] - found[end][k - 1]).sum()
+            evidence = np.exp(total**2 * tau2 / 2 / (1 + k * tau2)) / np.sqrt(1 + k * tau2)
+            assert evidence == pytest.approx(20)
+    assert found.estimate.to_list() == pytest.approx([values[: k + 1].mean() for k in range(50)])
+    assert found.n.to_list() == list(range(1, 51))
+
+
+def test_it_is_narrowest_where_planned():
+    def width(planned, confidence=0.95):
+        found = ll.confidence_sequence(np.zeros(2_000), planned, confidence, sd=1)
+        return (found.high - found.low).iloc[999] / 2
+
+    assert width(1_000) < min(width(900), width(1_100))
+    usual = stats.norm.isf(0.025) / np.sqrt(1_000)
+    assert width(1_000) / usual == pytest.approx(1.55, abs=0.005)
+    assert width(1_000, 0.99) > width(1_000)
+
+
+@pytest.mark.parametrize("planned", [50, 1_000])
+@pytest.mark.parametrize("kind", ["normal", "share"])
+def test_with_a_known_spread_it_covers_at_all_times(kind, planned):
+    """From the first value on, for normal values, and for a share by Hoeffding's inequality."""
+    rng = np.random.default_rng(planned)
+    held = 0
+    for _ in range(500):
+        values = rng.normal(size=2_000) if kind == "normal" else rng.random(2_000) < 0.1
+        sd, truth = (1, 0) if kind == "normal" else (0.5, 0.1)
+        found = ll.confidence_sequence(values, planned, sd=sd, first=1)
+        held += ((found.low <= truth) & (truth <= found.high)).all()
+    assert held / 500 > 0.95 - _within(0.95, 500)
+
+
+@pytest.mark.parametrize(
+    ("p", "covered"), [(0.5, 0.96), (0.2, 0.96), (0.1, 0.93), (0.05, 0.90), (0.02, 0.81)]
+)
+def test_coverage_at_all_times_with_an_estimated_spread(p, covered):
+    """The figures of the docstring: rare events need a later start."""
+    rng = np.random.default_rng(1)
+    held = np.zeros(2)
+    for _ in range(500):
+        values = (rng.random(3_000) < p).astype(float)
+        for k, first in enumerate((100, 2)):
+            found = ll.confidence_sequence(values, planned=1_000, first=first)
+            held[k] += ((found.low <= p) & (p <= found.high)).all()
+    assert held[0] / 500 == pytest.approx(covered, abs=_within(covered, 500))
+    assert held[1] / 500 < 0.6  # without a start-up: two equal answers have no spread at all
+
+
+def test_daily_intervals_of_the_usual_kind_do_not_cover_at_all_times():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(300, 1_000))
+    n = np.arange(1, 1_001)
+    out = abs(values.cumsum(axis=1) / n) > 1.96 / np.sqrt(n)
+    assert out[:, 99:].any(axis=1).mean() > 0.2
+    sequences = [ll.confidence_sequence(v, planned=1_000) for v in values]
+    left = [((s.low > 0) | (s.high < 0)).any() for s in sequences]
+    assert np.mean(left) < 0.05 + _within(0.05, 300)
+
+
+def test_before_the_first_interval():
+    found = ll.confidence_sequence(np.arange(150) % 2, planned=100)
+    assert np.isinf(found.low[:99]).all()
+    assert np.isinf(found.high[:99]).all()
+    assert np.isfinite(found.iloc[99:].to_numpy()).all()
+
+
+def test_a_level_far_from_zero_costs_no_digits():
+    values = np.random.default_rng(0).normal(size=500)
+    near = ll.confidence_sequence(values, planned=400)
+    far = ll.confidence_sequence(values + 1e8, planned=400)
+    assert (far.high - far.low)[99:].to_numpy() == pytest.approx(
+        (near.high - near.low)[99:].to_numpy(), rel=1e-6
+    )
+
+
+# Errors say what is wrong and what to do ----------------------------------------------------------
+
+Y, X = [1.0, 0.0, 1.0, 1.0], [0.0, 1.0, 0.5, 1.0]
+ARMS = [True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: ll.sample_ratio_test([600]), r"counts must be .* such as \[600, 400\], not \[600"),
+        (lambda: ll.sample_ratio_test([6.5, 4]), "counts must be the numbers of users"),
+        (lambda: ll.sample_ratio_test([-6, 4]), "counts must be the numbers of users"),
+        (lambda: ll.sample_ratio_test([0, 0]), "counts must be the numbers of users"),
+        (lambda: ll.sample_ratio_test([np.nan, 4]), "counts: 1 of 2 values are missing"),
+        (lambda: ll.sample_ratio_test([6, 4], [1]), "expected must be 2 positive shares"),
+        (lambda: ll.sample_ratio_test([6, 4], [1, 0]), "expected must be 2 positive shares"),
+        (lambda: ll.group_difference([], []), "outcome: expected one row of numbers"),
+        (lambda: ll.group_difference([1, np.nan], ARMS[:2]), "outcome: 1 of 2 values are missing"),
+        (lambda: ll.group_difference(Y, ARMS[:3]), "treated must be 4 times True or False"),
+        (lambda: ll.group_difference(Y, list("ABAB")), r"write treated=\(version == 'B'\)"),
+        (lambda: ll.group_difference(Y, ["True", "False"] * 2), "treated must be 4 times"),
+        (lambda: ll.group_difference(Y, [1, 2, 1, 2]), "treated must be 4 times"),
+        (lambda: ll.group_difference(Y, [True] * 4), "the control group needs two clusters"),
+        (lambda: ll.group_difference(Y, [False] * 4), "the treatment group needs two clusters"),
+        (lambda: ll.group_difference(Y, ARMS, list("xyxz")), "the treatment group needs two"),
+        (lambda: ll.group_difference(Y, ARMS, list("xyzx")), "cluster 'x' has rows in both groups"),
+        (lambda: ll.group_difference(Y, ARMS, list("xyz")), r"cluster= has shape \(3,\)"),
+        (
+            lambda: ll.group_difference(Y, ARMS, confidence=95),
+            "confidence must lie between 0 and 1",
+        ),
+        (lambda: ll.cuped(Y, X[:3], ARMS), "outcome has 4 values and covariate 3"),
+        (lambda: ll.cuped(Y, [1, 2, 1, np.inf], ARMS), "covariate: 1 of 4 values are missing"),
+        (lambda: ll.cuped(Y, [0.1] * 4, ARMS), "covariate does not vary within the groups"),
+        (lambda: ll.cuped(Y, [2, 1, 2, 1], ARMS), "covariate does not vary within the groups"),
+        (lambda: ll.cuped([0.1] * 4, X, ARMS), "outcome does not vary within the groups"),
+        (lambda: ll.cuped(Y, X, ARMS, list("xyzx")), "cluster 'x' has rows in both groups"),
+        (lambda: ll.peeking_error(0), "looks must be a positive whole number, not 0"),
+        (lambda: ll.peeking_error(2.5), "looks must be a positive whole number, not 2.5"),
+        (lambda: ll.peeking_error(2, 5), "alpha must lie between 0 and 1, .* not 5"),
+        (lambda: ll.group_sequential_bounds("5"), "looks must be a positive whole number"),
+        (lambda: ll.group_sequential_bounds(5, 0), "alpha must lie between 0 and 1"),
+        (
+            lambda: ll.group_sequential_bounds(5, kind="haybittle"),
+            "kind must be one of 'pocock', 'o",
+        ),
+        (lambda: ll.confidence_sequence([], 10), "values: expected one row of numbers"),
+        (lambda: ll.confidence_sequence(Y, 0), "planned must be positive, not 0"),
+        (lambda: ll.confidence_sequence(Y, 10, sd=0), "sd must be positive, not 0"),
+        (lambda: ll.confidence_sequence(Y, 10, sd=np.nan), "sd must be positive, not nan"),
+        (lambda: ll.confidence_sequence(Y, 10, first=0), "first must be positive, not 0"),
+        (lambda: ll.confidence_sequence(Y, 10, 95), "confidence must lie between 0 and 1"),
+    ],
+)
+def test_what_cannot_be_used(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
