@@ -300,10 +300,21 @@ def test_no_difference_leaves_every_rank_open():
     np.testing.assert_allclose(found.prob_first, 1 / 3)
 
 
+def test_rounding_does_not_break_a_tie():
+    assert 0.1 + 0.2 + 0.3 != 0.3 + 0.2 + 0.1
+    labels, scores = np.repeat(np.arange(10), 3), np.tile([0.1, 0.2, 0.3], 10)
+    both = np.column_stack([scores, scores[::-1]])
+    found = ll.rank_intervals(both, np.random.default_rng(0), labels, resamples=50)
+    np.testing.assert_allclose(found.prob_first, 0.5)
+
+
 def test_share_of_first_places_is_that_of_a_loop():
     rng = np.random.default_rng(5)
-    labels = rng.integers(0, 12, size=60)
-    scores = _scores(rng, (60,), [0.6, 0.6, 0.65])
+    # The first system is good at the few large clusters, the second at the many small ones.
+    labels = np.repeat(np.arange(12), [*range(1, 9), 20, 20, 20, 20])
+    scores = _scores(rng, (len(labels),), [0.6, 0.05, 0.4])
+    scores[:, 0] = np.where(labels >= 8, scores[:, 0], 0)
+    scores[:, 1] = np.where(labels >= 8, scores[:, 1], 1)
     found = ll.rank_intervals(scores, np.random.default_rng(1), labels, resamples=4_000)
     wins = np.zeros(3)
     members = [np.flatnonzero(labels == label) for label in range(12)]
@@ -315,6 +326,7 @@ def test_share_of_first_places_is_that_of_a_loop():
     np.testing.assert_allclose(
         found.prob_first[["0", "1", "2"]], wins / 4_000, atol=_error(0.5, 2_000)
     )
+    assert found.prob_first.between(0.1, 0.8).all()
     again = ll.rank_intervals(scores, np.random.default_rng(1), labels, resamples=4_000)
     pd.testing.assert_frame_equal(found, again)
 

@@ -187,6 +187,13 @@ def test_it_is_one_minus_rho_squared_exactly():
     assert found.adjusted.difference.estimate == pytest.approx(adjusted)
     assert found.variance_ratio == pytest.approx(1 - xy**2 / xx / yy, rel=0.04)
     assert found.variance_ratio > 1 - xy**2 / xx / yy
+    # θ costs one degree of freedom of Welch's: in the error, and in the quantile.
+    free = ll.group_difference(y - found.theta * x, treated).difference
+    d = found.adjusted.difference
+    df = 1 / (1 - (free.se / d.se) ** 2)
+    assert stats.t.isf(0.025, df) == pytest.approx((free.high - free.estimate) / free.se)
+    assert stats.t.isf(0.025, df - 1) == pytest.approx((d.high - d.estimate) / d.se)
+    assert found.adjusted.mean_a + found.adjusted.mean_b == pytest.approx(2 * y.mean())
 
 
 def test_it_is_lins_regression_with_interaction():
@@ -409,6 +416,14 @@ def test_daily_intervals_of_the_usual_kind_do_not_cover_at_all_times():
     sequences = [ll.confidence_sequence(v, planned=1_000) for v in values]
     left = [((s.low > 0) | (s.high < 0)).any() for s in sequences]
     assert np.mean(left) < 0.05 + _within(0.05, 300)
+
+
+def test_the_running_spread_is_the_standard_deviation_so_far():
+    values = np.random.default_rng(0).normal(size=50)
+    found = ll.confidence_sequence(values, planned=30, first=2)
+    for n in (2, 10, 50):
+        known = ll.confidence_sequence(values, planned=30, sd=values[:n].std(ddof=1), first=2)
+        assert found.high[n - 1] == pytest.approx(known.high[n - 1])
 
 
 def test_before_the_first_interval():

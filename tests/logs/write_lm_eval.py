@@ -1,8 +1,8 @@
 """Write the lm-evaluation-harness logs that the tests read: ``python tests/logs/write_lm_eval.py``.
 
-The harness itself writes them, through its own command line: SmolLM2-135M on 60 short reviews of
+The harness itself writes them, through its own command line: SmolLM2-135M on 48 short reviews of
 12 test films. Two systems answer the task ``reviews`` by likelihood, each with its own wording; a
-third writes answers to the first 15, scored under two filters. Takes about three minutes on two
+third writes answers to the first 15, scored under two filters. Takes about two minutes on two
 cores.
 
 One thing is changed afterwards: ``pretty_env_info``, a description of the machine, is emptied. No
@@ -21,7 +21,7 @@ import lleval_lib as ll
 from lleval_lib.recorded import review_items
 
 HERE = Path(__file__).parent / "lm_eval"
-FILMS, PER_FILM, LONGEST = 12, 5, 75
+FILMS, PER_FILM, LONGEST = 12, 4, 80
 
 COMMON = """\
 dataset_path: json
