@@ -51,7 +51,9 @@ clean:
 	    ["project"]["optional-dependencies"]["book"])')
 	touch $@
 
+# An old pip takes minutes to work out what to install; a new one takes seconds.
 .venv/.test: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25'
 	$(PIP) --editable '.[book,test]'
 	touch $@ .venv/.book
 

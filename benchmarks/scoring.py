@@ -1,12 +1,12 @@
 """Race `loglikelihood` against lm-evaluation-harness's HFLM: one process, one model, same requests.
 
-    .venv/bin/python benchmarks/scoring.py [--items 24] [--repeats 3] [--output benchmarks]
+    .venv/bin/python benchmarks/scoring.py [--items 16] [--repeats 3] [--output benchmarks]
 
 Prints the ratios of time, the largest difference of the log-likelihoods, and the fraction of the
 limit: the time that the distinct tokens would take at the model's best measured rate of reading,
 divided by the time they took. Writes a figure, cost against the number of shots and of choices.
 The two contestants take turns, and the fastest turn of each counts, so that a busy machine harms
-both alike. HFLM runs with each of three batch sizes, and its best one counts.
+both alike. HFLM runs with two batch sizes, and its better one counts.
 """
 
 import argparse
@@ -25,12 +25,12 @@ import lleval_lib as ll
 from lleval_lib.prefix_tree import build
 from lleval_lib.scoring import encode
 
-BATCH_SIZES = (1, 8, 32)
+BATCH_SIZES = (1, 16)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--items", type=int, default=24, help="questions in each race")
+    parser.add_argument("--items", type=int, default=16, help="questions in each race")
     parser.add_argument("--repeats", type=int, default=3, help="turns of each contestant")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent)
     given = parser.parse_args()

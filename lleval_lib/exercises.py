@@ -23,7 +23,7 @@ ANSWERS: dict[str, tuple[float | str, float, str]] = {
     "10.2": (2.986, 0.006, 'ask group_sequential_bounds for 5 looks with kind="pocock".'),
     "10.3": (0.027, 0.0015, "call cuped(outcome, yesterday, treated) with the columns of logged."),
     "13.1": (0.0295, 0.0002, "the bound p solves (1 - p)^100 = 0.05."),
-    "13.2": (0.0, 0.0002, "take compare(...).difference.se and minimum_detectable_effect."),
+    "13.2": (0.0413, 0.0002, "take compare(...).difference.se and minimum_detectable_effect."),
     "13.3": (10, 0.5, "sqrt(within / between * 20) is near the answer; try whole numbers."),
 }
 

@@ -134,7 +134,7 @@ def peeking_error(looks: int, alpha: float = 0.05) -> float:
     |z| beyond the two-sided bound for `alpha`. The statistic at look k is S_k/√k with S_k a sum of
     k independent standard normal steps. Its distribution is followed from look to look by
     numerical integration (Armitage, McPherson & Rowe 1969, Journal of the Royal Statistical
-    Society A 132). About 3 seconds for 1,000 looks. Chapter 10 derives it.
+    Society A 132). A thousand looks take some seconds. Chapter 10 derives it.
 
     >>> [round(peeking_error(looks), 3) for looks in (1, 2, 3, 4, 5)]
     [0.05, 0.083, 0.107, 0.126, 0.142]
