@@ -80,7 +80,7 @@ def read_inspect(
 
     An item is one row, also where Inspect ran it in several epochs: ``score`` is then the mean of
     its epochs, ``samples`` their number and ``score_variance`` their variance (divisor one less
-    than their number; missing for one epoch), the σ² of chapter 10. ``prediction`` is the answer
+    than their number; missing for one epoch), the σ² of chapter 13. ``prediction`` is the answer
     that was given most often, the first of these if several were. Scores are turned into numbers
     as Inspect does: "C" is 1, "P" 0.5, "I" and "N" are 0. ``prompt`` is the input of the item,
     before the solver worked on it; ``source`` is the version that wrote the log.
@@ -256,7 +256,7 @@ def _pick(name: str | None, there_are: list[str], what: str, option: str) -> str
         return there_are[0]
     if name in there_are:
         return name
-    asked = f"has no {option} {name!r}" if name is not None else f"needs a {option}= to be chosen"
+    asked = f"has no {option} {name!r}" if name is not None else f"has no single {option}: name one"
     raise LookupError(f"{what} {asked}; there are: {', '.join(there_are) or 'none'}")
 
 

@@ -17,7 +17,7 @@ from statsmodels.stats.multitest import multipletests
 
 from .many import compare_all
 from .planning import minimum_detectable_effect
-from .plots import BLUE, GREY, ORANGE, forest
+from .plots import BLUE, GREY, ORANGE, forest, use_style
 from .records import validate_records
 from .stats import mean_interval, p_text
 
@@ -39,7 +39,7 @@ _HOW_TO_READ = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """A comparison of systems, which prints as a table and shows itself in a notebook.
 
@@ -55,7 +55,7 @@ class Report:
     confidence: float
     correction: str
 
-    def __str__(self):
+    def __repr__(self):
         return _text(self)
 
     def _repr_html_(self):
@@ -123,27 +123,31 @@ def comparison_report(
     items whose target or cluster differs; ``LookupError`` for an unknown baseline.
     """
     records = _one_table(records)
-    means, pairs, warnings = [], [], []
+    names = records.system.unique()
+    baseline = names[0] if baseline is None else baseline
+    if baseline not in names:
+        raise LookupError(f"no system is called {baseline!r}; there are: {', '.join(names)}")
+    means, pairs, warnings = [], [], {}
     for task, table in records.groupby("task", sort=False):
-        table = _common_items(task, table, warnings)
-        if table is None:
-            continue
-        found = compare_all(table, None, correction, confidence, baseline or table.system.iloc[0])
-        pairs.append(found.assign(task=task))
-        means += [_mean(task, name, part, confidence) for name, part in _by_system(table)]
-        warnings += _limits(task, table, found)
+        table, said = _common_items(table, baseline)
+        if table is not None:
+            found = compare_all(table, None, correction, confidence, baseline)
+            pairs.append(found.assign(task=task))
+            means += [_mean(task, name, part, confidence) for name, part in _by_system(table)]
+            said += _limits(table, found)
+        for sentence in said:
+            warnings.setdefault(sentence, []).append(task)
     if not pairs:
         raise ValueError(
             "no task has records of two systems: give at least two systems on the same task"
         )
     differences = pd.concat(pairs, ignore_index=True)
     if correction != "none":
-        p = multipletests(differences.p_value, method=correction)[1]
-        differences["p_adjusted"] = p
+        differences["p_adjusted"] = multipletests(differences.p_value, method=correction)[1]
     alpha = 1 - confidence
     differences["detectable"] = [
-        minimum_detectable_effect(se, alpha, df=groups - 1) if se > 0 else np.nan
-        for se, groups in zip(differences.se, differences.n_clusters, strict=True)
+        np.nan if _constant(d) else minimum_detectable_effect(d.se, alpha, df=d.n_clusters - 1)
+        for d in differences.itertuples()
     ]
     in_points = bool(records.score.between(0, 1).all())
     differences["verdict"] = [
@@ -154,7 +158,7 @@ def comparison_report(
     return Report(
         pd.DataFrame(means),
         differences[columns.split()],
-        tuple(dict.fromkeys(warnings)),
+        tuple(f"{_listed(tasks)}: {sentence}" for sentence, tasks in warnings.items()),
         confidence,
         correction,
     )
@@ -182,27 +186,28 @@ def _by_system(table):
     return table.groupby("system", sort=False)
 
 
-def _common_items(task, table, warnings) -> pd.DataFrame | None:
-    """Return the rows whose item every system has; note in `warnings` what is left out."""
+def _common_items(table, baseline) -> tuple[pd.DataFrame | None, list[str]]:
+    """Return the rows whose item every system has, and warnings of what is left out."""
     items = {name: set(part.item_id) for name, part in _by_system(table)}
-    if len(items) < 2:
-        (only,) = items
-        warnings.append(f"Only {only} has the task {task}: nothing is compared there.")
-        return None
+    if len(items) < 2 or baseline not in items:
+        return None, [f"nothing is compared, because only {_listed(list(items))} answered it."]
     common = set.intersection(*items.values())
     if not common:
         raise ValueError(
-            f"the systems have no item of the task {task!r} in common: were they run on the same "
-            "data, and with the same tool?"
+            f"the systems have no item of the task {table.task.iloc[0]!r} in common: were they run "
+            "on the same data, and with the same tool?"
         )
     left = {name: len(have) - len(common) for name, have in items.items() if have != common}
-    if left:
-        told = ", ".join(f"{count:,} of {name}" for name, count in left.items())
-        warnings.append(
-            f"The item sets of {task} differ: {len(common):,} common items are compared; left out "
-            f"are {told}."
-        )
-    return table[table.item_id.isin(common)]
+    if not left:
+        return table, []
+    told = ", ".join(f"{count:,} of {name}" for name, count in left.items())
+    said = f"the item sets differ; {len(common):,} common items are compared, left out are {told}."
+    return table[table.item_id.isin(common)], [said]
+
+
+def _listed(names: list[str], most: int = 3) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _mean(task, name, part, confidence) -> dict:
@@ -218,41 +223,45 @@ def _mean(task, name, part, confidence) -> dict:
     }
 
 
-def _limits(task, table, found) -> list[str]:
-    """Return what a reader of this task's numbers must know."""
+def _limits(table, found) -> list[str]:
+    """Return what a reader of a task's numbers must know."""
     n, groups = found.n[0], found.n_clusters[0]
     said = []
     if groups == n:
         said.append(
-            f"Nothing is clustered in {task}: every item counts as independent. If items share a "
-            "text, a topic or an author, name that field as the cluster, or the intervals are too "
-            "narrow."
+            "nothing is clustered, so every item counts as independent. If items share a text, a "
+            "topic or an author, name that field as the cluster, or the intervals are too narrow."
         )
     if groups < _FEW:
         kind = "items" if groups == n else "clusters"
         said.append(
-            f"Only {groups} {kind} in {task}: with fewer than {_FEW}, intervals tend to be too "
+            f"there are only {groups} {kind}; with fewer than {_FEW}, intervals tend to be too "
             "narrow and p-values too small."
         )
     for name, part in _by_system(table):
         if part.score.nunique() == 1:
             said.append(
-                f"All scores of {name} in {task} are {part.score.iloc[0]:g}: an interval without "
-                "width does not mean certainty."
+                f"all scores of {name} are {part.score.iloc[0]:g}; an interval without width does "
+                "not mean certainty."
             )
     for row in found.itertuples():
-        if row.se == 0:
+        if _constant(row):
             said.append(
-                f"{row.b} and {row.a} differ by {row.estimate:+g} on every item of {task}: the "
-                "test does not apply."
+                f"{row.b} and {row.a} differ by {row.estimate:+g} on every item; the test does "
+                "not apply."
             )
     if "source" in table and table.source.nunique() > 1:
         told = "; ".join(f"{name} by {part.source.iloc[0]}" for name, part in _by_system(table))
         said.append(
-            f"The logs of {task} were written by different versions ({told}): a prompt or a scorer "
-            "may have changed in between."
+            f"the logs were written by different versions ({told}); a prompt or a scorer may have "
+            "changed in between."
         )
     return said
+
+
+def _constant(difference) -> bool:
+    """Return whether it is the same on every item, but for rounding."""
+    return difference.se <= 1e-12 * abs(difference.estimate)
 
 
 def _verdict(row, alpha, in_points, correction, comparisons) -> str:
@@ -301,7 +310,7 @@ def _cells(report, means, differences) -> tuple[list, list]:
     second = [(*heading, "p", "adjusted", "detectable")]
     for d in _rows(differences):
         ends = f"[{d.low:+.3f}, {d.high:+.3f}]"
-        numbers = (_p_cell(d.p_value), _p_cell(d.p_adjusted), f"{d.detectable:.3f}")
+        numbers = (_p_cell(d.p_value), _p_cell(d.p_adjusted), _detectable_cell(d))
         second.append((d.b, f"{d.estimate:+.3f}", ends, *numbers))
     return first, second
 
@@ -312,6 +321,10 @@ def _rows(table):
 
 def _p_cell(p: float) -> str:
     return p_text(p).removeprefix("p ").removeprefix("= ")
+
+
+def _detectable_cell(difference) -> str:
+    return "-" if _constant(difference) else f"{difference.detectable:.3f}"
 
 
 def _how_to_read(report):
@@ -377,16 +390,26 @@ def _markdown(report, figure) -> str:
 
 def _figure(report):
     several = report.systems.task.nunique() > 1
+    means = report.systems.rename(columns={"system": "name", "mean": "estimate"})
+    differences = report.differences.rename(columns={"b": "name"})
+    label = f"difference from {differences.a.iloc[0]}"
     panels = (
-        (report.systems.assign(estimate=report.systems["mean"]), "system", "mean score", None),
-        (report.differences, "b", f"difference from {report.differences.a.iloc[0]}", 0),
+        (means, "mean score", None, BLUE),
+        (differences, label, 0, _colors(report, differences)),
     )
-    height = 1.1 + 0.32 * len(report.systems)
-    figure, axes = plt.subplots(1, 2, figsize=(10, height), layout="constrained")
-    for ax, (table, names, label, reference) in zip(axes, panels, strict=True):
-        index = table.task + ": " + table[names] if several else table[names]
-        forest(table.set_index(index), ax=ax, label=label, reference=reference)
+    with plt.rc_context():
+        use_style()
+        figure, axes = plt.subplots(1, 2, figsize=(10, 1.1 + 0.32 * len(means)))
+        for ax, (table, label, reference, colors) in zip(axes, panels, strict=True):
+            index = table["task"] + ": " + table["name"] if several else table["name"]
+            forest(table.set_index(index), ax, label, reference, colors)
     return figure
+
+
+def _colors(report, differences) -> list[str]:
+    """Return blue for a difference above 0, orange for one below, grey for one not decided."""
+    decided = differences.p_adjusted <= 1 - report.confidence
+    return list(np.where(decided, np.where(differences.estimate > 0, BLUE, ORANGE), GREY))
 
 
 _STYLE = """
@@ -394,8 +417,8 @@ _STYLE = """
 .ll-report h2 {font-size: 1.25em; margin: 1.2em 0 .1em}
 .ll-report h3 {font-size: 1em; margin: 1.2em 0 .3em}
 .ll-report small, .ll-report .ll-size {opacity: .8; font-size: .87em}
-.ll-row {display: grid; grid-template-columns: 13rem 1fr 15rem; gap: 0 1.2rem; align-items: center;
-  padding: .35rem 0}
+.ll-row {display: grid; grid-template-columns: 11rem 1fr 21.5rem; gap: 0 1.2rem;
+  align-items: center; padding: .35rem 0}
 .ll-row + .ll-row:not(.ll-axis) {
   border-top: 1px solid color-mix(in srgb, currentColor 15%, transparent)}
 .ll-row .ll-name {font-weight: 600; overflow-wrap: anywhere}
@@ -426,24 +449,16 @@ def _fragment(report) -> str:
         interval = f"{100 * report.confidence:g}% interval"
         parts.append(f'<h2>{escape(task)}</h2><p class="ll-size">{size}</p>')
         parts.append(f"<h3>Mean score with its {interval}</h3>")
-        parts.append(
-            _forest_rows(
-                means.rename(columns={"system": "name", "mean": "estimate"}),
-                [BLUE] * len(means),
-                ["" for _ in _rows(means)],
-                ".3f",
-            )
-        )
+        means = means.rename(columns={"system": "name", "mean": "estimate"})
+        parts.append(_forest_rows(means, [BLUE] * len(means), [""] * len(means), ".3f"))
         against = escape(differences.a.iloc[0])
         parts.append(f"<h3>Difference from {against} with its {interval}</h3>")
+        small = [_small_print(d) for d in _rows(differences)]
+        colors = _colors(report, differences)
+        named = differences.rename(columns={"b": "name"})
+        parts.append(_forest_rows(named, colors, small, "+.3f", reference=0))
         parts.append(
-            _forest_rows(
-                differences.rename(columns={"b": "name"}),
-                [_color(d, 1 - report.confidence) for d in _rows(differences)],
-                [_small_print(d) for d in _rows(differences)],
-                "+.3f",
-                reference=0,
-            )
+            f'<p class="ll-size">Blue: better than {against}; orange: worse; grey: not decided.</p>'
         )
         verdicts = "".join(f"<li>{escape(verdict)}</li>" for verdict in differences.verdict)
         parts.append(f'<ul class="ll-verdicts">{verdicts}</ul>')
@@ -455,14 +470,9 @@ def _fragment(report) -> str:
     return "\n".join(parts)
 
 
-def _color(difference, alpha) -> str:
-    if difference.p_adjusted > alpha:
-        return GREY
-    return BLUE if difference.estimate > 0 else ORANGE
-
-
 def _small_print(d) -> str:
-    return f"{p_text(d.p_value)}, adjusted {_p_cell(d.p_adjusted)}; detectable {d.detectable:.3f}"
+    p = f"{p_text(d.p_value)}, adjusted {_p_cell(d.p_adjusted)}"
+    return f"{p}; detectable {_detectable_cell(d)}"
 
 
 def _forest_rows(table, colors, notes, digits, reference=None) -> str:

@@ -116,8 +116,9 @@ def mean_interval(scores, cluster=None, confidence: float = 0.95) -> Interval:
 def macro_interval(scores, group, cluster=None, confidence: float = 0.95) -> Interval:
     """Return the macro average of `scores`, the mean of the means of K groups, with its interval.
 
-    `group` are n labels, such as the subject or the task of each item; `scores` and `cluster` are
-    as in `mean_interval` (of the records of several tasks, give the columns). Every group counts
+    `group` are n labels, such as the subject or the task of each item, or of records the name of
+    the column that holds them; `scores` and `cluster` are as in `mean_interval` (of the records of
+    several tasks, give columns: records.score, records.task, records.cluster). Every group counts
     the same, however many items it has, so the squared standard error is Σ_g SE_g² / K², each
     SE_g clustered. The degrees of freedom of t are those of Welch and Satterthwaite (Welch 1947,
     Biometrika 34), (Σ_g SE_g²)² / Σ_g (SE_g⁴ / (G_g - 1)) with G_g clusters in group g.
@@ -136,6 +137,10 @@ def macro_interval(scores, group, cluster=None, confidence: float = 0.95) -> Int
     group in one cluster, and as `mean_interval` does.
     """
     values, labels = one_system(scores, cluster)
+    if isinstance(scores, pd.DataFrame) and isinstance(group, str):
+        if group not in scores:
+            raise ValueError(f"group={group!r} is no column of the records: name one, or give labels")
+        group = scores[group]
     group = np.asarray(group)
     if group.shape != values.shape or pd.isna(group).any():
         raise ValueError(
@@ -206,7 +211,8 @@ def _interval(values: np.ndarray, labels: np.ndarray, confidence: float) -> Inte
             "give a finer cluster= or more data"
         )
     fit = OLS(values, np.ones(n)).fit(cov_type="cluster", cov_kwds={"groups": labels})
-    mean, se = float(values.mean()), float(fit.bse[0])
+    # Equal scores have no spread, but for the rounding of their mean.
+    mean, se = float(values.mean()), float(fit.bse[0]) if np.ptp(values) else 0.0
     half = stats.t.ppf((1 + confidence) / 2, groups - 1) * se
     return Interval(mean, se, mean - half, mean + half, n, groups, confidence)
 

@@ -4,6 +4,7 @@ import inspect
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +20,7 @@ def _python(*arguments):
 def test_help_lists_the_commands():
     done = _python("-m", "lleval_lib", "--help")
     assert done.returncode == 0
-    for command in ("fetch", "records"):
+    for command in ("compare", "fetch", "records"):
         assert re.search(rf"^    {command} +\w+", done.stdout, re.M), done.stdout
     assert "usage: python -m lleval_lib" in done.stdout
 
@@ -45,6 +46,84 @@ def test_fetch_says_what_it_has(capsys):
         "LM(smollm2-135m, 134.5 M parameters)",
         "Encoder(minilm, 22.7 M parameters)",
     ]
+
+
+LOGS = Path(__file__).parent / "logs"
+LM_EVAL_PAIR = [str(LOGS / "lm_eval" / name) for name in ("sentiment", "critic")]
+INSPECT_PAIR = [str(LOGS / "inspect" / f"{name}.eval") for name in ("sentiment", "question")]
+
+
+def test_help_of_compare_teaches(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["compare", "--help"])
+    assert stopped.value.code == 0
+    said = capsys.readouterr().out
+    for term in ("mean", "interval", "difference", "p", "adjusted", "detectable"):
+        assert re.search(rf"^  {term} {{2,}}\w+", said, re.M), term
+    assert "python -m lleval_lib compare runs/small runs/large --metric acc" in said
+    assert max(map(len, said.splitlines())) <= 100
+
+
+def test_compare_an_lm_eval_pair(capsys):
+    main(["compare", *LM_EVAL_PAIR, "--metric", "acc", "--cluster", "film"])
+    said = capsys.readouterr().out
+    a, b = (
+        ll.read_lm_eval(path, "acc", cluster="film", system=name)
+        for path, name in zip(LM_EVAL_PAIR, ("sentiment", "critic"), strict=True)
+    )
+    assert said == f"{ll.comparison_report([a, b])}\n"
+    d = ll.compare(a, b).difference
+    assert f"{d.estimate:+.3f}  [{d.low:+.3f}, {d.high:+.3f}]" in said
+    assert "reviews: 48 items in 12 clusters" in said
+
+
+def test_compare_an_inspect_pair_and_write_the_report(capsys, tmp_path):
+    options = ["--cluster", "film", "--names", "one", "two", "--baseline", "two"]
+    options += ["--confidence", "0.9", "--correction", "none"]
+    main(["compare", *INSPECT_PAIR, *options, "--output", str(tmp_path / "new")])
+    said = capsys.readouterr().out
+    a, b = (
+        ll.read_inspect(path, cluster="film", system=name)
+        for path, name in zip(INSPECT_PAIR, ("one", "two"), strict=True)
+    )
+    report = ll.comparison_report([a, b], "two", "none", 0.9)
+    page = tmp_path / "new" / "report.html"
+    assert said == f"{report}\n\nThe report is at {page}\n"
+    assert page.read_text("utf-8") == report.to_html()
+    main(["compare", *INSPECT_PAIR, "--format", "markdown", "--output", str(tmp_path / "md")])
+    assert {p.name for p in (tmp_path / "md").iterdir()} == {"report.md", "forest.png"}
+
+
+def test_compare_three_systems_of_one_file_of_records(capsys, tmp_path):
+    records = ll.load_records("reviews")
+    names = ["tf-idf", "minilm probe", "minilm fine-tuned"]
+    ll.write_records(records[records.system.isin(names)], tmp_path / "three.parquet")
+    main(["compare", str(tmp_path / "three.parquet")])
+    said = capsys.readouterr().out
+    assert "reviews: 2,367 items in 100 clusters" in said
+    assert "minilm fine-tuned is better than tf-idf by" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ([LM_EVAL_PAIR[0], "nothing"], "has no single metric: name one; there are: acc, acc_norm"),
+        (["nothing", "nowhere"], "there is no file or folder 'nothing'"),
+        ([INSPECT_PAIR[0]], "no task has records of two systems: give at least two systems"),
+        ([LM_EVAL_PAIR[0], INSPECT_PAIR[0], "--metric", "acc"], "has no metric to choose"),
+        ([*INSPECT_PAIR, "--baseline", "z"], "no system is called 'z'; there are: smollm2/sent"),
+        ([*INSPECT_PAIR, "--confidence", "95"], "confidence must lie between 0 and 1"),
+        ([*INSPECT_PAIR, "--output", str(Path(__file__))], "File exists"),
+    ],
+)
+def test_compare_says_in_a_sentence_what_is_wrong(capsys, arguments, reason):
+    with pytest.raises(SystemExit) as stopped:
+        main(["compare", *arguments])
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("python -m lleval_lib compare: error: ")
+    assert reason in error
+    assert error.count("\n") == 1
 
 
 def test_every_public_name_is_there_and_documented():

@@ -1,0 +1,647 @@
+"""Logs that lm-evaluation-harness and Inspect really wrote, read as records.
+
+``tests/logs`` holds them with the scripts that made the tools write them. Damaged logs are copies,
+damaged here.
+"""
+
+import json
+import re
+import shutil
+import sys
+import zipfile
+from pathlib import Path
+
+import inspect_ai.log  # teaches zipfile the compression of .eval files
+import numpy as np
+import pandas as pd
+import pytest
+
+import lleval_lib as ll
+from lleval_lib.logs import read_systems
+
+LOGS = Path(__file__).parent / "logs"
+LM_EVAL, INSPECT = LOGS / "lm_eval", LOGS / "inspect"
+
+
+def lm_eval_files(folder):
+    """Return the samples and the results file of a run."""
+    (samples,) = folder.rglob("samples_*.jsonl")
+    (results,) = folder.rglob("results_*.json")
+    return samples, results
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Return a copy of the run "sentiment", to be damaged: its samples and its results file."""
+    shutil.copytree(LM_EVAL / "sentiment" / "smollm2-135m", tmp_path / "run")
+    return lm_eval_files(tmp_path / "run")
+
+
+def rewrite(samples, change, which=slice(None)):
+    """Apply `change` to the objects of a samples file in place."""
+    objects = lines(samples)
+    for one in objects[which]:
+        change(one)
+    samples.write_text("".join(json.dumps(one) + "\n" for one in objects), "utf-8")
+
+
+# What is committed ------------------------------------------------------------------------------
+
+
+def texts():
+    """Yield name and text of every committed log, unpacked."""
+    for path in sorted(p for p in LOGS.rglob("*") if p.suffix in (".json", ".jsonl")):
+        yield path.name, path.read_text("utf-8")
+    for path in sorted(INSPECT.glob("*.eval")):
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.namelist():
+                yield f"{path.name}:{member}", archive.read(member).decode("utf-8")
+
+
+def test_committed_logs_are_small_and_name_no_machine():
+    logs = [p for p in LOGS.rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")]
+    assert sum(p.stat().st_size for p in logs) < 300_000
+    private = re.compile(r"/(?:home|root|Users|tmp|work|usr|opt|private|var)/|[A-Z]:\\\\|File \\\"")
+    found = {name: hit[0] for name, text in texts() if (hit := private.search(text))}
+    assert not found
+    for name, text in texts():
+        if "results_" in name:
+            assert json.loads(text)["pretty_env_info"] == ""
+        if name.endswith(("header.json", "start.json", "choice.json")):
+            evaluated = json.loads(text)["eval"]
+            assert not {"task_file", "revision"} & evaluated.keys()
+            assert "location" not in evaluated["dataset"]
+        for key in re.findall(r'"traceback(?:_ansi)?": ?"(.*?)"', text):
+            assert key == ""
+
+
+def test_the_answers_in_the_logs_are_those_of_the_recorded_systems():
+    """Both tools asked SmolLM2 what the recorded systems were asked, and heard the same."""
+    recorded = ll.load_records("reviews").set_index(["system", "item_id"])
+    log = ll.read_lm_eval(
+        LM_EVAL / "sentiment", metric="acc", cluster=lambda document: document["id"]
+    )
+    ours = recorded.loc["smollm2 sentiment"].loc[log.cluster]
+    for column, theirs in (("loglik_fresh", log.loglik_0), ("loglik_rotten", log.loglik_1)):
+        assert theirs.to_numpy() == pytest.approx(ours[column].to_numpy(), abs=2e-3)
+    for name in ("sentiment", "question"):
+        log = ll.read_inspect(INSPECT / f"{name}.eval").set_index("item_id")
+        ours = recorded.loc[f"smollm2 {name}"].loc[log.index]
+        assert (log.score == ours.score).mean() >= 0.97  # a tie may fall either way
+
+
+# lm-evaluation-harness: what is read --------------------------------------------------------------
+
+
+def test_records_of_a_multiple_choice_task():
+    samples, results = lm_eval_files(LM_EVAL / "sentiment")
+    records = ll.read_lm_eval(LM_EVAL / "sentiment", metric="acc", cluster="film")
+    raw = lines(samples)
+    assert len(records) == len(raw) == 48
+    assert set(records.system) == {"smollm2-135m"}
+    assert set(records.task) == {"reviews"}
+    assert set(records.source) == {"lm-eval 0.4.13"}
+    assert records.cluster.nunique() == 12
+    assert records.cluster.to_list() == [one["doc"]["film"] for one in raw]
+    assert records.item_id.to_list() == [one["doc_hash"][:16] for one in raw]
+    assert records.doc_id.to_list() == list(range(48))
+    assert records.target.to_list() == [one["target"] for one in raw]
+    assert records.score.to_list() == [one["acc"] for one in raw]
+    assert records.prompt[0] == f"Review: {raw[0]['doc']['text']}\nSentiment:"
+    reported = json.loads(results.read_text("utf-8"))["results"]["reviews"]
+    assert records.score.mean() == pytest.approx(reported["acc,none"])
+    logliks = records[["loglik_0", "loglik_1"]].to_numpy()
+    assert (logliks < 0).all()
+    assert records.loglik.to_list() == [
+        row[int(target)] for row, target in zip(logliks, records.target, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("name", ["sentiment", "critic"])
+@pytest.mark.parametrize("metric", ["acc", "acc_norm"])
+def test_prediction_is_the_one_that_the_metric_scored(name, metric):
+    records = ll.read_lm_eval(LM_EVAL / name, metric=metric)
+    assert ((records.prediction == records.target) == records.score).all()
+
+
+def test_the_two_metrics_differ_where_choices_differ_in_length():
+    by_sum, by_length = (ll.read_lm_eval(LM_EVAL / "critic", m) for m in ("acc", "acc_norm"))
+    assert (by_sum.prediction != by_length.prediction).any()
+    assert by_sum.loglik.equals(by_length.loglik)
+
+
+def test_a_target_in_words_names_the_choice_in_words(run):
+    def in_words(one):
+        one["target"] = ["positive", "negative"][int(one["target"])]
+
+    rewrite(run[0], in_words)
+    records = ll.read_lm_eval(run[0], "acc")
+    assert set(records.prediction) == {"positive", "negative"}
+    assert ((records.prediction == records.target) == records.score).all()
+    assert records.loglik.equals(ll.read_lm_eval(LM_EVAL / "sentiment", "acc").loglik)
+
+
+def test_records_of_a_written_task_by_filter():
+    strict, lenient = (
+        ll.read_lm_eval(LM_EVAL / "written", filter=name) for name in ("strict", "lenient")
+    )
+    assert strict.item_id.to_list() == lenient.item_id.to_list()
+    assert len(strict) == 15
+    assert set(strict.task) == {"reviews_written"}
+    assert lenient.score.mean() > strict.score.mean()
+    assert strict.loglik.isna().all()
+    assert set(lenient.prediction) <= {"positive", "negative", "[invalid]"}
+    for records in (strict, lenient):
+        assert ((records.prediction == records.target) == records.score).all()
+    # A function may choose the cluster, and the first 15 documents are those of the other runs.
+    other = ll.read_lm_eval(LM_EVAL / "sentiment", "acc")
+    assert strict.item_id.to_list() == other.item_id[:15].to_list()
+
+
+def test_file_results_and_folder_are_the_same_run():
+    samples, results = lm_eval_files(LM_EVAL / "critic")
+    folder = ll.read_lm_eval(LM_EVAL / "critic", "acc")
+    for path in (samples, results, str(samples), samples.parent):
+        pd.testing.assert_frame_equal(ll.read_lm_eval(path, "acc"), folder)
+
+
+def test_items_match_across_systems():
+    tables = [
+        ll.read_lm_eval(LM_EVAL / name, "acc", cluster="film", system=name)
+        for name in ("sentiment", "critic")
+    ]
+    scores = [
+        np.array([one["acc"] for one in lines(lm_eval_files(LM_EVAL / name)[0])])
+        for name in ("sentiment", "critic")
+    ]
+    shuffled = tables[1].sample(frac=1, random_state=0)
+    found = ll.compare(tables[0], shuffled)
+    assert (found.a, found.b) == ("sentiment", "critic")
+    assert found.difference.estimate == pytest.approx(np.mean(scores[1] - scores[0]))
+    films = [one["doc"]["film"] for one in lines(lm_eval_files(LM_EVAL / "critic")[0])]
+    assert found.difference == ll.compare(*scores, cluster=films).difference
+
+
+def test_a_folder_of_several_tasks_gives_them_all(run):
+    samples, _ = run
+    second = samples.with_name(samples.name.replace("reviews", "reviews_again"))
+    shutil.copy(samples, second)
+    records = ll.read_lm_eval(samples.parent, "acc")
+    assert records.groupby("task").size().to_dict() == {"reviews": 48, "reviews_again": 48}
+
+
+def test_clusters_by_path_and_by_function(run):
+    samples, _ = run
+    rewrite(samples, lambda one: one["doc"].update(meta={"film": one["doc"]["film"], "year": 2002}))
+    by_path = ll.read_lm_eval(samples, "acc", cluster="meta.film")
+    assert (
+        by_path.cluster.to_list()
+        == ll.read_lm_eval(samples, "acc", "none", "film").cluster.to_list()
+    )
+    by_function = ll.read_lm_eval(samples, "acc", cluster=lambda d: d["film"] < "f")
+    assert set(by_function.cluster) == {"True", "False"}
+    assert set(ll.read_lm_eval(samples, "acc", cluster="meta.year").cluster) == {"2002"}
+    none = ll.read_lm_eval(samples, "acc")
+    assert none.cluster.to_list() == none.item_id.to_list()
+
+
+def test_copies_of_a_document_are_items_of_their_own(run):
+    samples, _ = run
+    first = lines(samples)[0]["doc_hash"]
+    rewrite(samples, lambda one: one.update(doc_hash=first), slice(1, 3))
+    items = ll.read_lm_eval(samples, "acc").item_id
+    assert items[:3].to_list() == [first[:16], f"{first[:16]}#2", f"{first[:16]}#3"]
+    assert items.is_unique
+
+
+def test_a_line_separator_inside_a_text_does_not_end_the_line(run):
+    samples, _ = run
+    objects = lines(samples)
+    objects[0]["doc"]["text"] = "two\u2028lines\u0085or three"
+    text = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in objects)
+    samples.write_text(text, "utf-8")
+    assert len(ll.read_lm_eval(samples, "acc")) == 48
+
+
+def test_samples_alone_need_a_name(run):
+    samples, results = run
+    results.unlink()
+    with pytest.raises(ValueError, match=r"does not say what was evaluated .* or give system="):
+        ll.read_lm_eval(samples, "acc")
+    records = ll.read_lm_eval(samples, "acc", system="mine")
+    assert set(records.system) == {"mine"}
+    assert set(records.source) == {"lm-eval"}
+
+
+# lm-evaluation-harness: what is refused -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "has no single metric: name one; there are: acc, acc_norm"),
+        ({"metric": "f1"}, "has no metric 'f1'; there are: acc, acc_norm"),
+        ({"metric": "acc", "filter": "strict"}, "has no filter 'strict'; there are: none"),
+        (
+            {"metric": "acc", "cluster": "movie"},
+            "48 of 48 items have no 'movie' to cluster by, such as '.*there are: id, film, text",
+        ),
+        ({"metric": "acc", "cluster": "film.name"}, "48 of 48 items have no 'film.name'"),
+    ],
+)
+def test_an_unknown_name_lists_those_there_are(options, message):
+    with pytest.raises(LookupError, match=message):
+        ll.read_lm_eval(LM_EVAL / "sentiment", **options)
+
+
+def test_two_filters_need_a_choice():
+    with pytest.raises(LookupError, match="no single filter: name one; there are: strict, lenient"):
+        ll.read_lm_eval(LM_EVAL / "written")
+
+
+def test_an_item_without_a_cluster(run):
+    rewrite(run[0], lambda one: one["doc"].update(film=None), slice(5, 6))
+    with pytest.raises(LookupError, match="1 of 48 items have no 'film' to cluster by"):
+        ll.read_lm_eval(run[0], "acc", cluster="film")
+
+
+def _cut(samples):
+    samples.write_text(samples.read_text("utf-8")[:-300], "utf-8")
+
+
+def _damage(samples):
+    rows = samples.read_text("utf-8").split("\n")
+    rows[9] = rows[9][:50]
+    samples.write_text("\n".join(rows), "utf-8")
+
+
+def _old(samples):
+    rewrite(samples, lambda one: (one.pop("filter"), one.pop("metrics")))
+
+
+def _mixed(samples):
+    rewrite(samples, lambda one: one.pop("filter"), slice(30, None))
+
+
+def _older(samples):
+    samples.write_text(json.dumps(lines(samples)), "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda samples: samples.write_text(""), "jsonl' is empty: the evaluation wrote no items"),
+        (lambda samples: samples.write_text("\n"), "jsonl' is empty"),
+        (lambda samples: samples.write_text("hello\n"), "line 1 is not whole JSON"),
+        (_cut, "line 48 is not whole JSON .* the file is truncated; copy or write it anew"),
+        (_damage, "line 10 is not whole JSON .* the line is damaged"),
+        (_old, "line 1 lacks the field 'filter', which lm-eval writes since 0.4.7"),
+        (_mixed, "line 31 lacks the field 'filter'"),
+        (_older, "line 1 lacks the field 'doc'"),
+        (
+            lambda samples: rewrite(samples, lambda one: one.update(acc=[0, 1]), slice(3, 4)),
+            r"'acc' of document 3 is \[0, 1\], not one number .* another metric of acc, acc_norm",
+        ),
+        (
+            lambda samples: rewrite(samples, lambda one: one.update(acc=float("nan")), slice(3, 4)),
+            "'acc' of document 3 is nan",
+        ),
+        (
+            lambda samples: rewrite(samples, lambda one: one.update(acc=1.0)),
+            r"the mean of the items is 1, but the log reports 0.75; the files are of different",
+        ),
+        (
+            lambda samples: samples.write_text("".join(samples.open().readlines()[:40])),
+            "holds 40 items, but the results beside it say 48: the file is truncated",
+        ),
+    ],
+)
+def test_a_damaged_samples_file(run, damage, message):
+    samples, _ = run
+    damage(samples)
+    with pytest.raises(ValueError, match=message) as raised:
+        ll.read_lm_eval(samples, "acc")
+    assert samples.name in str(raised.value)
+
+
+@pytest.mark.parametrize("version", ["0.3.0", "0.5.0.dev1", None])
+def test_results_of_another_version(run, version):
+    _, results = run
+    content = json.loads(results.read_text("utf-8"))
+    if version is None:
+        del content["lm_eval_version"]
+    else:
+        content["lm_eval_version"] = version
+    results.write_text(json.dumps(content))
+    told = version or "of unknown version"
+    with pytest.raises(ValueError, match=f"written by lm-eval {told}; this reader knows .* 0.4.7"):
+        ll.read_lm_eval(results.parent, "acc")
+
+
+def test_truncated_results(run):
+    _, results = run
+    results.write_text(results.read_text("utf-8")[:500])
+    with pytest.raises(ValueError, match=f"{results.name}' is not whole JSON .* truncated"):
+        ll.read_lm_eval(results.parent, "acc")
+
+
+def test_two_runs_of_a_task(run):
+    for path in run:
+        shutil.copy(path, path.with_name(path.name.replace("T01-", "T02-")))
+    with pytest.raises(ValueError, match="are two runs of task 'reviews' by 'smollm2-135m'; say"):
+        ll.read_lm_eval(run[0].parent, "acc")
+
+
+def test_two_versions_in_one_folder(run):
+    samples, results = run
+    later = [p.with_name(p.name.replace("T01-", "T02-")) for p in run]
+    shutil.copy(samples, later[0])
+    content = json.loads(results.read_text("utf-8"))
+    later[1].write_text(json.dumps(content | {"lm_eval_version": "0.4.9", "model_name": "other"}))
+    with pytest.raises(ValueError, match=r"written by lm-eval 0\.4\.13 and .* by lm-eval 0\.4\.9"):
+        ll.read_lm_eval(samples.parent, "acc")
+
+
+def test_two_systems_in_one_folder(run):
+    samples, results = run
+    later = [p.with_name(p.name.replace("T01-", "T02-")) for p in run]
+    shutil.copy(samples, later[0])
+    content = json.loads(results.read_text("utf-8"))
+    later[1].write_text(json.dumps(content | {"model_name": "other"}))
+    assert set(ll.read_lm_eval(samples.parent, "acc").system) == {"smollm2-135m", "other"}
+
+
+def test_no_samples_or_no_file(tmp_path, run):
+    samples, results = run
+    (tmp_path / "bare").mkdir()
+    with pytest.raises(ValueError, match=r"no samples_.*jsonl in or beside .* --log_samples"):
+        ll.read_lm_eval(tmp_path / "bare")
+    shutil.copy(results, tmp_path / "bare")
+    with pytest.raises(ValueError, match="--log_samples"):
+        ll.read_lm_eval(tmp_path / "bare" / results.name)
+    with pytest.raises(FileNotFoundError, match=r"no file or folder .*nothing"):
+        ll.read_lm_eval(tmp_path / "nothing")
+    renamed = samples.rename(samples.with_name("mine.jsonl"))
+    with pytest.raises(ValueError, match=r"is not named samples_<task>_<date>.jsonl"):
+        ll.read_lm_eval(renamed)
+
+
+# Inspect: what is read ----------------------------------------------------------------------------
+
+
+def test_records_of_an_inspect_log():
+    log = inspect_ai.log.read_eval_log(str(INSPECT / "sentiment.eval"))
+    records = ll.read_inspect(INSPECT / "sentiment.eval", cluster="film")
+    assert len(records) == 48
+    assert records.cluster.nunique() == 12
+    assert set(records.system) == {"smollm2/sentiment"}
+    assert set(records.task) == {"reviews"}
+    assert set(records.source) == {"inspect-ai 0.3.285"}
+    assert set(records.samples) == {1}
+    assert records.score_variance.isna().all()
+    assert records.loglik.isna().all()
+    samples = {sample.id: sample for sample in log.samples}
+    for row in records.itertuples():
+        sample = samples[row.item_id]
+        assert (row.prompt, row.target) == (sample.input, sample.target)
+        assert row.cluster == sample.metadata["film"]
+        assert row.score == {"C": 1.0, "I": 0.0}[sample.scores["match"].value]
+        assert (row.prediction == row.target) == row.score
+    assert ll.read_inspect(INSPECT / "sentiment.eval").cluster.is_unique
+    by_function = ll.read_inspect(INSPECT / "sentiment.eval", cluster=lambda m: m["film"][0])
+    assert by_function.cluster.to_list() == [film[0] for film in records.cluster]
+
+
+def test_epochs_are_averaged_within_the_item():
+    log = inspect_ai.log.read_eval_log(str(INSPECT / "sampled.eval"))
+    records = ll.read_inspect(INSPECT / "sampled.eval", scorer="match").set_index("item_id")
+    assert len(log.samples) == 48
+    assert len(records) == 12
+    assert set(records.samples) == {4}
+    for item, row in records.iterrows():
+        of_item = [s for s in log.samples if s.id == item]
+        values = [s.scores["match"].value == "C" for s in of_item]
+        assert row.score == np.mean(values)
+        assert row.score_variance == pytest.approx(np.var(values, ddof=1))
+        answers = [s.scores["match"].answer for s in of_item]
+        assert answers.count(row.prediction) == max(map(answers.count, answers))
+    assert 0 < records.score.nunique() < 12
+    assert records.score_variance.max() > 0
+
+
+def test_a_scorer_of_numbers():
+    records = ll.read_inspect(INSPECT / "sampled.eval", scorer="p_target")
+    assert records.score.between(0, 1).all()
+    assert records.score.nunique() == 12
+    assert records.score_variance.to_numpy() == pytest.approx(np.zeros(12))
+
+
+def test_json_log_and_letters():
+    records = ll.read_inspect(INSPECT / "choice.json")
+    assert set(records.target) == set(records.prediction) == {"A", "B"}
+    assert ((records.prediction == records.target) == records.score).all()
+    recorded = ll.load_records("reviews")
+    recorded = recorded[recorded.system == "minilm probe"].set_index("item_id")
+    assert records.score.to_list() == recorded.loc[records.item_id].score.to_list()
+
+
+def test_both_formats_give_the_same_records(tmp_path):
+    log = inspect_ai.log.read_eval_log(str(INSPECT / "question.eval"))
+    path = tmp_path / "2026-11-24T01-31-00+00-00_reviews.json"
+    inspect_ai.log.write_eval_log(log, str(path))
+    whole = ll.read_inspect(INSPECT / "question.eval")
+    pd.testing.assert_frame_equal(ll.read_inspect(path), whole)
+    # A folder is searched, and what is no log there is left alone.
+    (tmp_path / "eval-set.json").write_text("{}")
+    pd.testing.assert_frame_equal(ll.read_inspect(tmp_path), whole)
+
+
+def test_a_folder_of_two_systems(tmp_path):
+    for name in ("sentiment", "question"):
+        shutil.copy(INSPECT / f"{name}.eval", tmp_path)
+    records = ll.read_inspect(tmp_path)
+    assert set(records.system) == {"smollm2/sentiment", "smollm2/question"}
+    with pytest.raises(ValueError, match="are two runs of task 'reviews' by 'both'"):
+        ll.read_inspect(tmp_path, system="both")
+
+
+# Inspect: what is refused -------------------------------------------------------------------------
+
+
+def test_an_unknown_scorer_or_field():
+    with pytest.raises(LookupError, match="no single scorer: name one; there are: match, p_target"):
+        ll.read_inspect(INSPECT / "sampled.eval")
+    with pytest.raises(LookupError, match="has no scorer 'f1'; there are: match"):
+        ll.read_inspect(INSPECT / "sentiment.eval", scorer="f1")
+    with pytest.raises(LookupError, match=r"48 of 48 items have no 'movie' .* there are: film"):
+        ll.read_inspect(INSPECT / "sentiment.eval", cluster="movie")
+
+
+def test_a_stopped_evaluation():
+    with pytest.raises(
+        ValueError, match=r"given_up.eval' has the status 'error' \(.*no answer.*2 samples are "
+    ) as raised:
+        ll.read_inspect(INSPECT / "given_up.eval")
+    assert "the data set has 12 items; run the missing ones with `inspect eval-retry`" in str(
+        raised.value
+    )
+
+
+def test_samples_that_ended_in_an_error():
+    with pytest.raises(ValueError, match="2 of 12 samples have no valid score, such as 'review-"):
+        ll.read_inspect(INSPECT / "with_errors.eval")
+
+
+@pytest.fixture
+def changed(tmp_path):
+    """Return a function that changes the samples of a log and writes it as a new file."""
+
+    def write(name, change):
+        log = inspect_ai.log.read_eval_log(str(INSPECT / name))
+        change(log)
+        path = tmp_path / name
+        inspect_ai.log.write_eval_log(log, str(path))
+        return path
+
+    return write
+
+
+def _value(log, value):
+    log.samples[3].scores["match"].value = value
+
+
+def _withdrawn(log):
+    log.samples[0].invalidation = inspect_ai.log.ProvenanceData(
+        author="us", reason="a typing error"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda log: _value(log, float("nan")), "gives sample .* the value nan, not one finite"),
+        (lambda log: _value(log, "good"), r"\(epoch 1\) the value 'good', not one finite number"),
+        (lambda log: _value(log, {"a": 1, "b": 0}), "the value {'a': 1, 'b': 0}"),
+        (lambda log: _value(log, [1, 0]), r"the value \[1, 0\]"),
+        (
+            lambda log: [_value(log, 0.5), _value(log, "0.25")],
+            "scorer 'match': the mean of the items is 0.7.*, but the log reports 0.75; it counts",
+        ),
+        (_withdrawn, "1 of 48 samples have no valid score"),
+        (lambda log: log.samples.clear(), "0 of 0 samples have no valid score"),
+    ],
+)
+def test_scores_that_cannot_be_read(changed, change, message):
+    path = changed("sentiment.eval", change)
+    with pytest.raises(ValueError, match=message) as raised:
+        ll.read_inspect(path)
+    assert "sentiment.eval" in str(raised.value)
+
+
+def test_a_missing_epoch(changed):
+    path = changed("sampled.eval", lambda log: log.samples.pop())
+    with pytest.raises(ValueError, match=r"has 3 samples and '.*' 4; run the missing ones"):
+        ll.read_inspect(path, scorer="match")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("empty.eval", b""),
+        ("empty.json", b""),
+        ("other.json", b'{"version": 2}'),
+        ("text.eval", b"hello"),
+        ("cut.eval", (INSPECT / "question.eval").read_bytes()[:20_000]),
+        ("cut.json", (INSPECT / "choice.json").read_bytes()[:9_000]),
+    ],
+)
+def test_a_file_that_is_no_whole_log(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=f"{name}' is no whole log of Inspect .* copy it anew"):
+        ll.read_inspect(tmp_path / name)
+
+
+def test_no_log_or_no_inspect(tmp_path, monkeypatch):
+    with pytest.raises(FileNotFoundError, match="no file or folder"):
+        ll.read_inspect(tmp_path / "nothing.eval")
+    with pytest.raises(ValueError, match="there are no logs of Inspect"):
+        ll.read_inspect(tmp_path)
+    monkeypatch.setitem(sys.modules, "inspect_ai.log", None)
+    with pytest.raises(ImportError, match="pip install inspect-ai"):
+        ll.read_inspect(INSPECT / "sentiment.eval")
+
+
+def test_two_versions_of_inspect(changed, tmp_path):
+    def older(log):
+        log.eval.packages["inspect_ai"] = "0.3.100"
+        log.eval.model = "older"
+
+    changed("question.eval", older)
+    shutil.copy(INSPECT / "sentiment.eval", tmp_path)
+    with pytest.raises(ValueError, match=r"by inspect-ai 0\.3\.100 and .* by inspect-ai 0\.3\.285"):
+        ll.read_inspect(tmp_path)
+
+
+# Whatever tool wrote it ---------------------------------------------------------------------------
+
+
+def test_systems_are_named_by_their_logs_or_else_by_their_paths(tmp_path):
+    logs = [INSPECT / "sentiment.eval", INSPECT / "question.eval"]
+    assert [set(t.system) for t in read_systems(logs)] == [
+        {"smollm2/sentiment"},
+        {"smollm2/question"},
+    ]
+    # lm-eval's logs give the model only, and both are of one model.
+    runs = [LM_EVAL / "sentiment", LM_EVAL / "critic"]
+    assert [set(t.system) for t in read_systems(runs, metric="acc")] == [{"sentiment"}, {"critic"}]
+    files = [lm_eval_files(run)[0] for run in runs]
+    names = [t.system[0] for t in read_systems(files, metric="acc")]
+    assert [name.split("/")[0] for name in names] == ["sentiment", "critic"]
+    given = read_systems(logs, names=["a", "b"], cluster="film")
+    assert [set(t.system) for t in given] == [{"a"}, {"b"}]
+    assert {t.cluster.nunique() for t in given} == {12}
+
+
+def test_records_of_our_own(tmp_path):
+    records = ll.load_records("reviews")
+    two = records[records.system.isin(["tf-idf", "minilm probe"])]
+    path = tmp_path / "two.parquet"
+    ll.write_records(two, path)
+    (found,) = read_systems([path])
+    assert set(found.system) == {"tf-idf", "minilm probe"}
+    (found,) = read_systems([path], cluster="target")
+    assert set(found.cluster) == {"fresh", "rotten"}
+    with pytest.raises(LookupError, match="has no column 'movie'; there are: system, task"):
+        read_systems([path], cluster="movie")
+    with pytest.raises(ValueError, match="names its 2 systems itself"):
+        read_systems([path], names=["a"])
+    with pytest.raises(ValueError, match="the name 'tf-idf' stands for two systems"):
+        read_systems([path, path])
+
+
+@pytest.mark.parametrize(
+    ("paths", "options", "message"),
+    [
+        (["sentiment"], {"names": ["a", "b"]}, "1 paths need 1 names, not 2"),
+        (["sentiment", "sentiment"], {"metric": "acc"}, "the same path is given twice"),
+        (["sentiment", "critic"], {"metric": "acc", "names": ["a", "a"]}, "'a' stands for two"),
+        (["sentiment"], {"scorer": "match"}, "has no scorer to choose: leave out scorer 'match'"),
+        (["../inspect/question.eval"], {"metric": "acc"}, "has no metric to choose"),
+        (["../write_inspect.py"], {}, "is no log that we know"),
+        ([".."], {}, "holds logs of both tools: name a folder of one"),
+    ],
+)
+def test_paths_that_do_not_fit(paths, options, message):
+    with pytest.raises(ValueError, match=message):
+        read_systems([LM_EVAL / path for path in paths], **options)
+
+
+def test_an_empty_folder_or_none(tmp_path):
+    with pytest.raises(ValueError, match="holds neither"):
+        read_systems([tmp_path])
+    with pytest.raises(FileNotFoundError):
+        read_systems([tmp_path / "nothing"])

@@ -1,0 +1,395 @@
+"""The report says what the statistics say, in words, tables and pictures."""
+
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from test_book import CHROMIUM_ARGS
+
+import lleval_lib as ll
+
+LM_EVAL = Path(__file__).parent / "logs" / "lm_eval"
+
+
+def table(system, scores, task="t", clusters=None, first=0):
+    n = len(scores)
+    items = [f"i{k}" for k in range(first, first + n)]
+    return pd.DataFrame(
+        {
+            "system": system,
+            "task": task,
+            "item_id": items,
+            "cluster": items if clusters is None else clusters,
+            "prompt": "?",
+            "target": "yes",
+            "prediction": "yes",
+            "score": np.asarray(scores, dtype=float),
+            "loglik": np.nan,
+        }
+    )
+
+
+def draw(rng, n=120, p=0.6):
+    return (rng.random(n) < p).astype(float)
+
+
+@pytest.fixture
+def three():
+    """Return records of three systems on 120 items in 40 clusters."""
+    rng = np.random.default_rng(0)
+    films = [f"film {k // 3}" for k in range(120)]
+    systems = {"a": 0.5, "b": 0.6, "c": 0.75}
+    return pd.concat([table(name, draw(rng, p=p), clusters=films) for name, p in systems.items()])
+
+
+# What the report holds ----------------------------------------------------------------------------
+
+
+def test_its_numbers_are_those_of_the_statistics(three):
+    report = ll.comparison_report(three, confidence=0.9)
+    of = dict(list(three.groupby("system")))
+    assert report.systems.system.to_list() == ["a", "b", "c"]
+    for row in report.systems.itertuples():
+        found = ll.mean_interval(of[row.system], confidence=0.9)
+        expected = (found.estimate, found.low, found.high, found.n, found.n_clusters)
+        assert (row.mean, row.low, row.high, row.n, row.n_clusters) == expected
+    differences = report.differences
+    assert list(zip(differences.a, differences.b, strict=True)) == [("a", "b"), ("a", "c")]
+    for row in differences.itertuples():
+        found = ll.compare(of[row.a], of[row.b], confidence=0.9)
+        d = found.difference
+        assert (row.estimate, row.low, row.high, row.se) == (d.estimate, d.low, d.high, d.se)
+        assert row.p_value == found.p_value
+        # The smallest difference that Student's t finds with 80% probability, by its definition.
+        assert ll.power(row.detectable, row.se, alpha=0.1, df=39) == pytest.approx(0.8, abs=0.01)
+    holm = multipletests(differences.p_value, method="holm")[1]
+    assert differences.p_adjusted.to_list() == holm.tolist()
+    assert report.warnings == ()
+
+
+def test_baseline_and_correction(three):
+    report = ll.comparison_report(three, baseline="c", correction="bonferroni")
+    assert report.differences.a.to_list() == ["c", "c"]
+    assert report.differences.b.to_list() == ["a", "b"]
+    twice = np.minimum(2 * report.differences.p_value, 1)
+    assert report.differences.p_adjusted.to_list() == twice.to_list()
+    plain = ll.comparison_report(three, correction="none").differences
+    assert plain.p_adjusted.to_list() == plain.p_value.to_list()
+    assert "after no correction" in ll.comparison_report(three, correction="none").to_markdown()
+
+
+def test_tasks_are_reported_apart_and_corrected_together():
+    rng = np.random.default_rng(1)
+    records = [
+        pd.concat([table(name, draw(rng), task) for task in ("t1", "t2", "t3")]) for name in "ab"
+    ]
+    records.append(table("c", draw(rng), "t2"))
+    report = ll.comparison_report(records)
+    assert report.systems.groupby("task", sort=False).size().to_dict() == {
+        "t1": 2,
+        "t2": 3,
+        "t3": 2,
+    }
+    assert report.differences.task.to_list() == ["t1", "t2", "t2", "t3"]
+    holm = multipletests(report.differences.p_value, method="holm")[1]
+    assert report.differences.p_adjusted.to_numpy() == pytest.approx(holm)
+    for text in (str(report), report.to_markdown(), report.to_html()):
+        assert all(task in text for task in ("t1", "t2", "t3"))
+    # What holds for several tasks is said once, and a task without the baseline is left out.
+    assert len(report.warnings) == 1
+    assert report.warnings[0].startswith("t1, t2, t3: nothing is clustered")
+    others = [table(name, draw(rng), "t4") for name in "de"]
+    lonely = ll.comparison_report([*records, *others])
+    assert "t4: nothing is compared, because only d, e answered it." in lonely.warnings
+    assert set(lonely.systems.task) == {"t1", "t2", "t3"}
+    assert set(lonely.differences.a) == {"a"}
+
+
+def test_only_common_items_are_compared_and_what_is_left_out_is_said():
+    rng = np.random.default_rng(2)
+    a, b = table("a", draw(rng, 120)), table("b", draw(rng, 100), first=40)
+    report = ll.comparison_report([a, b])
+    assert set(report.systems.n) == {80}
+    assert (
+        "t: the item sets differ; 80 common items are compared, left out are 40 of a, 20 of b."
+        in report.warnings
+    )
+    common = a[a.item_id.isin(b.item_id)]
+    assert report.systems["mean"][0] == common.score.mean()
+    means = report.systems["mean"]
+    assert report.differences.estimate[0] == pytest.approx(means[1] - means[0])
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "warning"),
+    [
+        ([0, 1] * 20, [1, 1, 0, 1] * 10, "t: nothing is clustered, so every item counts as indep"),
+        ([0, 1] * 10, [1, 1, 0, 1] * 5, "t: there are only 20 items; with fewer than 30, interva"),
+        ([0, 1] * 20, [1] * 40, "t: all scores of b are 1; an interval without width does not"),
+        ([0, 1] * 20, [0, 1] * 20, "t: b and a differ by +0 on every item; the test does not"),
+        ([0, 1] * 20, [2, 3] * 20, "t: b and a differ by +2 on every item"),
+    ],
+)
+def test_warnings(a, b, warning):
+    report = ll.comparison_report([table("a", a), table("b", b)])
+    assert any(said.startswith(warning) for said in report.warnings), report.warnings
+    for text in (str(report), report.to_markdown(), report.to_html()):
+        assert warning[:20] in re.sub(r"\s+", " ", text)
+        assert "nan" not in text
+
+
+@pytest.fixture
+def logged():
+    """Return the records of two real runs of lm-evaluation-harness."""
+    return [
+        ll.read_lm_eval(LM_EVAL / name, "acc", cluster="film", system=name)
+        for name in ("sentiment", "critic")
+    ]
+
+
+def test_few_clusters(logged):
+    (warning,) = ll.comparison_report(logged).warnings
+    assert warning.startswith("reviews: there are only 12 clusters; with fewer than 30")
+
+
+def test_logs_of_different_versions(logged):
+    a, b = logged
+    report = ll.comparison_report([a, b.assign(source="lm-eval 0.4.9")])
+    said = "different versions (sentiment by lm-eval 0.4.13; critic by lm-eval 0.4.9)"
+    assert any(said in warning for warning in report.warnings)
+
+
+def test_verdicts():
+    rng = np.random.default_rng(3)
+    a = draw(rng, 400, 0.5)
+    better = np.maximum(a, draw(rng, 400, 0.3))
+    (said,) = ll.comparison_report([table("a", a), table("b", better)]).differences.verdict
+    d = ll.compare(a, better).difference
+    assert said == (
+        f"b is better than a by {100 * d.estimate:.1f} points; a difference below "
+        f"{100 * d.low:.1f} is excluded"
+    )
+    (said,) = ll.comparison_report([table("b", better), table("a", a)]).differences.verdict
+    assert said.startswith("b is better than a by ")
+    assert said.endswith(f"a difference below {100 * d.low:.1f} is excluded")
+    same = draw(rng, 400, 0.5)
+    d = ll.compare(a, same).difference
+    (said,) = ll.comparison_report([table("a", a), table("b", same)]).differences.verdict
+    assert said == (
+        f"not decided: b - a may be anything from {100 * d.low:+.1f} to {100 * d.high:+.1f} points"
+    )
+
+
+def test_a_verdict_that_the_correction_takes_back():
+    rng = np.random.default_rng(4)
+    base = rng.normal(size=100)
+    # A difference whose p is about 0.03 alone, beside four systems without any.
+    noise = rng.normal(size=100)
+    shifted = base + (noise - noise.mean()) / stats.sem(noise) / 10 * 0.1 + 0.022
+    others = {f"o{k}": base + 0.1 * rng.normal(size=100) for k in range(4)}
+    systems = {"a": base, "b": shifted, **others}
+    report = ll.comparison_report([table(name, scores) for name, scores in systems.items()])
+    row = report.differences.iloc[0]
+    assert row.p_value < 0.05 < row.p_adjusted
+    assert row.verdict == (
+        "not decided: by itself the difference b - a would be significant, but not among 5 "
+        "comparisons, after Holm's correction"
+    )
+
+
+def test_scores_that_are_no_shares_are_not_called_points():
+    rng = np.random.default_rng(5)
+    a = rng.normal(50, 5, 60)
+    report = ll.comparison_report([table("a", a), table("b", a + rng.normal(3, 1, 60))])
+    assert re.fullmatch(
+        r"b is better than a by 2\.\d\d; a difference below 2\.\d\d is excluded",
+        report.differences.verdict[0],
+    )
+
+
+@pytest.mark.parametrize(
+    ("records", "options", "error", "message"),
+    [
+        ([], {}, ValueError, "there are no records"),
+        ([table("a", [0, 1])], {}, ValueError, "no task has records of two systems"),
+        ([table("a", [0, 1])] * 2, {}, ValueError, "'a' stands in table 1 and in table 2"),
+        ([table("a", [0, 1]), table("b", [0, 1], "u")], {}, ValueError, "no task has records of"),
+        (
+            [table("a", [0, 1]), table("b", [0, 1], first=9)],
+            {},
+            ValueError,
+            "no item of the task 't' in common: were they run on the same data",
+        ),
+        (
+            [table("a", [0, 1]), table("b", [0, 1]).assign(target="no")],
+            {},
+            ValueError,
+            "column 'target': item 'i0' is not the same in a and b",
+        ),
+        (
+            [table("a", [0, 1]), table("b", [0, 1])],
+            {"baseline": "z"},
+            LookupError,
+            "no system is called 'z'; there are: a, b",
+        ),
+        (
+            [table("a", [0, 1]), table("b", [0, 1])],
+            {"correction": "tukey"},
+            ValueError,
+            "correction must be one of",
+        ),
+        (
+            [table("a", [0, 1]), table("b", [0, 1])],
+            {"confidence": 95},
+            ValueError,
+            "confidence must lie between 0 and 1",
+        ),
+        (pd.DataFrame({"score": [1]}), {}, ValueError, "records lack the column 'system'"),
+    ],
+)
+def test_bad_input(records, options, error, message):
+    with pytest.raises(error, match=message):
+        ll.comparison_report(records, **options)
+
+
+# How it is written down ---------------------------------------------------------------------------
+
+
+def test_text_fits_a_terminal(three):
+    long = three.assign(
+        system="an organisation/a model with a very long name, variant " + three.system
+    )
+    for records in (three, long, ll.load_records("reviews")):
+        text = str(ll.comparison_report(records))
+        assert max(map(len, text.splitlines())) <= 100
+    report = ll.comparison_report(three)
+    first, second = report.systems.iloc[1], report.differences.iloc[1]
+    rows = [line.split() for line in str(report).splitlines()]
+    ends = [f"[{first.low:.3f},", f"{first.high:.3f}]"]
+    assert ["b", f"{first['mean']:.3f}", *ends] in rows
+    ends = [f"[{second.low:+.3f},", f"{second.high:+.3f}]"]
+    assert ["c", f"{second.estimate:+.3f}", *ends] in [row[:4] for row in rows]
+    assert "t: 120 items in 40 clusters" in str(report)
+
+
+class Balance(HTMLParser):
+    """Checks that every element is closed."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.seen = [], set()
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.add(tag)
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag, attrs):
+        self.seen.add(tag)
+
+
+def test_page_needs_nothing_else_and_trusts_no_name(three):
+    three = three.assign(system="<script>alert(1)</script> & " + three.system, task="a|b <i>")
+    page = ll.comparison_report(three).to_html()
+    checked = Balance()
+    checked.feed(page)
+    assert checked.open == []
+    assert not checked.seen & {"script", "link", "img", "iframe", "i"}
+    assert {"title", "svg", "circle"} <= checked.seen
+    assert not re.search(r"https?:|url\(|src=|@import|href=", page)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; b" in page
+
+
+def test_notebook_shows_the_same_as_the_page(three):
+    report = ll.comparison_report(three)
+    shown = report._repr_html_()
+    assert shown in report.to_html()
+    assert shown.count("<circle") == 5  # three means and two differences
+    assert f"{report.differences.estimate[1]:+.3f}" in shown
+
+
+def test_lines_are_drawn_where_the_numbers_are(three):
+    report = ll.comparison_report(three)
+    places = [float(x) for x in re.findall(r'<circle cx="([\d.]+)%"', report._repr_html_())]
+    means, gaps = report.systems["mean"], report.differences.estimate
+    for values, drawn in ((means, places[:3]), (gaps, places[3:])):
+        assert np.corrcoef(values, drawn)[0, 1] == pytest.approx(1, abs=1e-6)
+        assert all(0 < place < 100 for place in drawn)
+
+
+def test_markdown_tables(three):
+    three = three.assign(system=three.system + "|x")
+    text = ll.comparison_report(three).to_markdown()
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) == (2 + 3) + (2 + 2)
+    cells = [len(re.split(r"(?<!\\)\|", row)) for row in rows]
+    assert cells == [5] * 5 + [8] * 4
+    assert "forest.png" not in text
+
+
+def test_saved_files(three, tmp_path):
+    report = ll.comparison_report(three)
+    path = report.save(tmp_path / "new" / "folder")
+    assert path.read_text("utf-8") == report.to_html()
+    assert [p.name for p in path.parent.iterdir()] == ["report.html"]
+    path = report.save(tmp_path / "md", "markdown")
+    assert "![Means and differences with their intervals](forest.png)" in path.read_text("utf-8")
+    assert (tmp_path / "md" / "forest.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match="format must be 'html' or 'markdown', not 'pdf'"):
+        report.save(tmp_path, "pdf")
+
+
+def test_figure_has_every_system_and_difference(three):
+    report = ll.comparison_report(three)
+    means, gaps = report.plot().axes
+    assert [t.get_text() for t in means.get_yticklabels()] == ["a", "b", "c"]
+    assert [t.get_text() for t in gaps.get_yticklabels()] == ["b", "c"]
+    assert gaps.get_xlabel() == "difference from a"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    names = ["chromium", "chromium-browser", "google-chrome"]
+    executable = next(filter(None, map(shutil.which, names)), None)
+    if executable is None:
+        pytest.skip(f"needs one of {', '.join(names)} on the PATH")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=executable, args=CHROMIUM_ARGS)
+
+
+def test_page_in_a_browser(browser, tmp_path, three):
+    """On a phone nothing sticks out, and in the dark the paper is dark and the ink is light."""
+    three = three.assign(system="a model with a longer name, variant " + three.system)
+    path = ll.comparison_report(three).save(tmp_path)
+    for width in (1280, 390):
+        for scheme in ("light", "dark"):
+            page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+            faults = []
+            page.on("console", lambda message, faults=faults: faults.append(message.text))
+            page.on("pageerror", lambda error, faults=faults: faults.append(str(error)))
+            page.goto(path.as_uri())
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            ink, paper = (
+                page.evaluate(
+                    "name => getComputedStyle(document.body)[name].match(/\\d+/g).map(Number)", name
+                )
+                for name in ("color", "backgroundColor")
+            )
+            assert (sum(ink[:3]) > 600) == (scheme == "dark") == (sum(paper[:3]) < 150)
+            sizes = page.evaluate(
+                "[...document.querySelectorAll('.ll-numbers')].map(e => "
+                "parseFloat(getComputedStyle(e).fontSize))"
+            )
+            assert min(sizes) >= 12
+            assert faults == []
+            page.close()
