@@ -6,7 +6,7 @@ two systems do *not* differ by much, and sizes of the difference. All speak of b
 derives them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
@@ -41,8 +41,7 @@ class EffectSizes:
         return self.comparison.to_frame().assign(**self._sizes())
 
     def _sizes(self):
-        names = ("d_z", "d_av", "superiority", "h", "odds_ratio")
-        return {name: getattr(self, name) for name in names}
+        return {field.name: getattr(self, field.name) for field in fields(self)[1:]}
 
 
 def mcnemar_test(a, b, cluster=None, exact: bool = True, correction: bool = False) -> Test:
@@ -51,15 +50,21 @@ def mcnemar_test(a, b, cluster=None, exact: bool = True, correction: bool = Fals
     `a` and `b` are as in `compare`, scored 0 or 1. If the systems are equal, each of the
     discordant items is as likely to be a's as b's (McNemar 1947, Psychometrika 12): `exact` takes
     the binomial distribution, with the smaller of the two counts as statistic; otherwise it is
-    (n_b - n_a)²/(n_b + n_a) on the χ² of one degree of freedom, less 1 in the bracket with
-    `correction`.
+    (n_b - n_a)²/(n_b + n_a) on the χ² of one degree of freedom, with |n_b - n_a| - 1 in the
+    bracket for `correction`.
 
     >>> print(mcnemar_test([1, 0, 0, 0, 0, 0, 0, 1], [0, 1, 1, 1, 1, 1, 1, 1]))
     McNemar, exact: statistic 1.000, p = 0.125 (n = 8)
 
     Every item must stand for itself: with clusters the binomial is wrong, so a cluster of two
     items or more is refused. If the items of records are independent none the less, say so by
-    ``cluster=a.item_id``. PLACEHOLDER
+    ``cluster=a.item_id``.
+
+    With 28% of the items discordant, the size at 5% is .030 for 100 items and .043 for 1,000, the
+    χ²'s .053 and .050, with correction as the exact test (`accuracy_power` sums it up). Simulated
+    with 100 clusters of 10 items that are stated to be independent, though their differences
+    correlate by .09, it is .130, the χ²'s .141, where `compare` by cluster has .048. To find a
+    chance of .15 against .05 in 100 items, the power is .54, that of the χ² and of `compare` .64.
 
     Raises ``ValueError`` for a score other than 0 and 1, a shared cluster, and as `compare` does.
     """
@@ -102,10 +107,18 @@ def permutation_test(a, b, cluster=None, rng=None, resamples: int = 9999) -> Tes
     permutation, exact: statistic 0.625, p = 0.125 (n = 8)
 
     Its size is at most what it says whenever whole clusters are exchangeable, also for few or
-    unequal ones; PLACEHOLDER
+    unequal ones: simulated at 5% on right and wrong answers, .031 with 10 clusters of 10 items
+    and .025 when one of the ten holds half of the items, where that of `compare` is .049 and
+    .147. The price is that p is at least 2/2^c, so that fewer than 6 clusters never reach .05,
+    and at least 2/(resamples + 1) if drawn. Of 20 normal differences its power is that of the
+    t-test (both .72). It needs no normal differences, but symmetric ones: of 10 differences
+    1 - Exp(1), with mean 0, its size is .094, the t-test's .099; of 100, .060 and .059.
 
-    Raises ``ValueError`` without an `rng` where patterns must be drawn, and as `compare` does.
+    Raises ``ValueError`` without an `rng` where patterns must be drawn, for `resamples` below 1,
+    and as `compare` does.
     """
+    if resamples < 1:
+        raise ValueError(f"resamples must be 1 or more, such as 9999, not {resamples}")
     difference = compare(a, b, cluster).difference
     _, x, y, labels = paired_systems(a, b, cluster)
     sums = np.bincount(labels, weights=y - x)
@@ -143,14 +156,22 @@ def wilcoxon_test(a, b, cluster=None) -> Test:
     Wilcoxon signed rank: statistic 0.000, p = 0.031 (n = 6)
 
     This speaks of the middle of the differences, not of their mean, which `compare` tests and a
-    leaderboard shows: PLACEHOLDER
+    leaderboard shows. Differences 1 - Exp(1) have mean 0 but median .31: simulated at 5%, it
+    rejects .38 of samples of 100 and .90 of 400, `compare` .059 and .053. For symmetric
+    differences it keeps its size (.046 to .051 of 20 and 50; .050 with 20 clusters of which one
+    holds half of the items), and with heavy tails it has more power: .89 against .74 for 50
+    differences of Student's t(3). On right or wrong answers, each its own cluster, all ranks tie
+    and its normal p-value is that of McNemar's χ².
 
     Raises ``ValueError`` as `compare` does.
     """
     difference = compare(a, b, cluster).difference
     _, x, y, labels = paired_systems(a, b, cluster)
     means = np.bincount(labels, weights=y - x) / np.bincount(labels)
-    statistic, p = stats.wilcoxon(means) if means.any() else (0.0, 1.0)
+    statistic, p = 0.0, 1.0
+    if means.any():
+        # Ranks do not change by the unit; rounding error must not part those that tie.
+        statistic, p = stats.wilcoxon(np.round(means / abs(means).max(), 12))
     counts = difference.n, difference.n_clusters
     return Test("Wilcoxon signed rank", float(statistic), float(p), *counts)
 
@@ -167,7 +188,14 @@ def equivalence_test(a, b, margin: float, cluster=None) -> Test:
     >>> print(equivalence_test([1, 0, 1, 1, 0, 1], [1, 0, 1, 0, 1, 1], margin=0.5))
     equivalence, |b - a| < 0.5 (TOST): statistic 1.936, p = 0.055 (n = 6)
 
-    PLACEHOLDER
+    Simulated size at 5%, at a true difference of the margin: of normal differences .050 to .053
+    for margins of 3 SE and more (n = 10 to 100) and .04 for 2 SE, since both tests must reject;
+    .052 with 5 equal clusters, but .14 when one of 10 holds half of the items, as for `compare`.
+    Its power for equal systems and n = 100 is .26 at a margin of 2 SE, .82 at 3 SE.
+
+    Right or wrong answers need many discordant items. If b loses 5% of the items, the margin, and
+    wins none, the size is .36 of 20 items, .08 of 50, .12 of 100: where no item differs, the
+    standard error is 0, and so is p, for any margin.
 
     Raises ``ValueError`` for a margin that is not above 0, and as `compare` does.
     """
@@ -214,8 +242,11 @@ def effect_sizes(a, b, cluster=None) -> EffectSizes:
     Clusters change only the interval and p-value of the comparison. An interval of another size
     comes from ``bootstrap_interval(lambda a, b: effect_sizes(a, b).d_av, a, b, …)``.
 
-    >>> print(effect_sizes([1, 0, 0, 0, 0, 0, 0, 1], [0, 1, 1, 1, 1, 1, 1, 1]))
-    PLACEHOLDER
+    >>> sizes = effect_sizes([1, 0, 0, 0, 0, 0, 0, 1], [0, 1, 1, 1, 1, 1, 1, 1])
+    >>> print(sizes.comparison)
+    b - a: +0.625 [+0.003, +1.247], p = 0.049 (n = 8, 95% interval)
+    >>> sizes.superiority, sizes.odds_ratio
+    (0.8125, 6.0)
     """
     found = compare(a, b, cluster)
     _, x, y, _ = paired_systems(a, b, cluster)
@@ -262,6 +293,7 @@ def _discordant(x: np.ndarray, y: np.ndarray) -> tuple[int, int]:
 
 
 def _ratio(value: float, unit: float) -> float:
-    if unit:
+    """Return value/unit: infinite where the unit is 0 but for rounding, nan where both are 0."""
+    if unit > 1e-12 * abs(value):
         return float(value / unit)
     return float(np.sign(value) * np.inf) if value else float("nan")
