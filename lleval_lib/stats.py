@@ -126,7 +126,7 @@ def macro_interval(scores, group, cluster=None, confidence: float = 0.95) -> Int
     The K groups are all that one speaks of: other items could have been drawn, not other groups.
     To speak of subjects like these, take the group means for a sample: mean_interval(means).
 
-    The 95% interval covers .952 with 57 groups of 5 answers at p = .7, but .884 with 10 groups of
+    The 95% interval covers .952 with 57 groups of 5 answers at p = .7, but .883 with 10 groups of
     10 at p = .95, and .65 when one group has 10 answers at p = .9 and another 10,000: what
     `mean_interval` does badly in a group is done badly here.
 
@@ -139,7 +139,9 @@ def macro_interval(scores, group, cluster=None, confidence: float = 0.95) -> Int
     values, labels = one_system(scores, cluster)
     if isinstance(scores, pd.DataFrame) and isinstance(group, str):
         if group not in scores:
-            raise ValueError(f"group={group!r} is no column of the records: name one, or give labels")
+            raise ValueError(
+                f"group={group!r} is no column of the records: name one, or give labels"
+            )
         group = scores[group]
     group = np.asarray(group)
     if group.shape != values.shape or pd.isna(group).any():
