@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from lm_eval.api.metrics import pooled_sample_stderr
+from lm_eval.api.metrics import pooled_sample_stderr, unweighted_mean_stderr
 from scipy import stats
 
 import lleval_lib as ll
@@ -22,6 +22,8 @@ def test_published_example():
     found = ll.macro_interval(np.concatenate(groups), np.repeat(["small", "large"], sizes))
     assert found.se == pytest.approx(0.02512, abs=5e-6)
     assert pooled_sample_stderr(errors, sizes) == pytest.approx(0.00498, abs=5e-6)
+    # lm-eval 0.4.13 pools only for means weighted by size (its pull request 3882).
+    assert found.se == pytest.approx(unweighted_mean_stderr(errors), rel=1e-9)
     assert (found.n, found.n_clusters) == (10_100, 10_100)
     # The pooled error belongs to the mean of all items, where every item counts the same.
     together = ll.mean_interval(np.concatenate(groups)).se
