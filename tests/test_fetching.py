@@ -26,7 +26,8 @@ from lleval_lib import fetching
 from lleval_lib.catalogue import Entry, catalogue, entry
 
 FILE = "tiny_words-1.0-py3-none-any.whl"
-MEMBERS = {f"tiny_words/{i}.txt": f"word {i}\n" * 20_000 for i in range(3)}
+# Large enough that half of it is several of the pieces in which pip writes a download.
+MEMBERS = {f"tiny_words/{i}.txt": f"word {i}\n" * 150_000 for i in range(3)}
 
 # Runs one function of fetching in a process of its own, with the tiny entry as the catalogue.
 DRIVER = """
