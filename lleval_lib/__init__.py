@@ -42,7 +42,7 @@ _MODULE_OF = {
         "plots": "use_style forest decision_heatmap BLUE ORANGE GREEN RED PURPLE GREY",
         "proportions": "proportion_interval",
         "recorded": "review_task",
-        "records": "load_records read_records write_records validate_records",
+        "records": "load_records make_records read_records write_records validate_records",
         "report": "comparison_report",
         "scoring": "loglikelihood generate",
         "stats": "Interval Comparison Test mean_interval compare macro_interval",

@@ -1,7 +1,7 @@
 """Records: one row per (system, task, item), the table between inference and statistics.
 
 Everything upstream (`evaluate`, the recorded results, other tools' logs) produces this table and
-everything downstream (intervals, tests, plots) consumes it. Chapter 03 introduces it.
+everything downstream (intervals, tests, plots) consumes it.
 
 ===========  =========  ==========================================================================
 column       kind       meaning
@@ -10,22 +10,25 @@ system       text       what was evaluated: model, prompt and decoding together
 task         text       on what
 item_id      text       the item; unique within a system and task
 cluster      text       items of one cluster may depend on each other (the film of a review)
-prompt       text       what the system was given
+prompt       text       what the system was given; the one column that may be left out
 target       text       the right answer
 prediction   text       the system's answer
 score        number     how good the answer is; for accuracy 1 or 0
 loglik       number     ln P(target | prompt) in nats; missing where a system gives none
 ===========  =========  ==========================================================================
 
-Further columns are kept as they are.
+``loglik_<answer>`` is ln P(answer | prompt) of each possible answer: its text where the answers
+are the same for every item, else its number 0, 1, … Further columns are kept as they are.
 """
 
 import os
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 COLUMNS = (
     "system",
@@ -38,8 +41,65 @@ COLUMNS = (
     "score",
     "loglik",
 )
+OPTIONAL = {"prompt"}
 _KEY = ["system", "task", "item_id"]
 _NUMBERS = {"score", "loglik"}
+
+
+def make_records(
+    system: str,
+    task: str,
+    items: pd.DataFrame,
+    *,
+    prediction: ArrayLike,
+    score: ArrayLike,
+    prompt: ArrayLike | None = None,
+    logliks: Mapping[str, ArrayLike] | None = None,
+    loglik: ArrayLike | None = None,
+    **more: object,
+) -> pd.DataFrame:
+    """Return the validated records of one system on the n `items` of a task, in their order.
+
+    `items` has the columns ``item_id``, ``cluster`` and ``target``. `prediction`, `score` and
+    `prompt` are n values each. `logliks` maps each possible answer to its n log-likelihoods in
+    nats, which become the columns ``loglik_<answer>``. `loglik` is that of the target: if it is
+    not given, it is looked up in `logliks`, and is missing where the target is not among them.
+    `more` are further columns, of n values or of one for all.
+
+    Raises ``ValueError`` as `validate_records`, and for a column that has not n values.
+    """
+    require_item_columns(items, task)
+    n = len(items)
+    by_answer = {a: _column(f"loglik_{a}", values, n) for a, values in (logliks or {}).items()}
+    if loglik is None:
+        places = enumerate(items.target)
+        loglik = [by_answer[target][i] if target in by_answer else np.nan for i, target in places]
+    # "dict" and not "|", so that a name given twice is an error.
+    columns = dict(
+        **{"system": system, "task": task, "item_id": items.item_id, "cluster": items.cluster},
+        **({} if prompt is None else {"prompt": prompt}),
+        **{"target": items.target, "prediction": prediction, "score": score, "loglik": loglik},
+        **{f"loglik_{answer}": values for answer, values in by_answer.items()},
+        **more,
+    )
+    table = pd.DataFrame({name: _column(name, v, n) for name, v in columns.items()}, range(n))
+    return validate_records(table).astype(dict.fromkeys(_NUMBERS, float))
+
+
+def _column(name: str, values, n: int):
+    """Return one value, or n values without their labels: rows of records go by place."""
+    if not pd.api.types.is_list_like(values):
+        return values
+    if len(values) != n:
+        raise ValueError(f"{name} has {len(values):,} values for {n:,} items")
+    return values.to_numpy() if isinstance(values, pd.Series) else list(values)
+
+
+def require_item_columns(items: pd.DataFrame, task: str) -> None:
+    """Raise a ``ValueError`` that names the column if `items` are not the items of a task."""
+    for column in ("item_id", "cluster", "target"):
+        if column not in items.columns:
+            raise ValueError(f"the items of task {task!r} lack the column {column!r}")
 
 
 def validate_records(records: pd.DataFrame) -> pd.DataFrame:
@@ -49,12 +109,13 @@ def validate_records(records: pd.DataFrame) -> pd.DataFrame:
     empty table, a missing text, a score that is missing or infinite, a column of numbers that is
     not one, or two rows of the same system, task and item.
     """
-    missing = [name for name in COLUMNS if name not in records.columns]
+    needed = [name for name in COLUMNS if name not in OPTIONAL]
+    missing = [name for name in needed if name not in records.columns]
     if missing:
-        raise ValueError(f"records lack the column {missing[0]!r}; they need {', '.join(COLUMNS)}")
+        raise ValueError(f"records lack the column {missing[0]!r}; they need {', '.join(needed)}")
     if records.empty:
         raise ValueError("the table of records is empty: there is nothing to evaluate")
-    for name in COLUMNS:
+    for name in [name for name in COLUMNS if name in records.columns]:
         column = records[name]
         if name in _NUMBERS:
             if not pd.api.types.is_numeric_dtype(column):
