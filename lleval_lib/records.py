@@ -69,21 +69,19 @@ def make_records(
     Raises ``ValueError`` as `validate_records`, and for a column that has not n values.
     """
     require_item_columns(items, task)
-    n = len(items)
-    by_answer = {a: _column(f"loglik_{a}", values, n) for a, values in (logliks or {}).items()}
-    if loglik is None:
-        places = enumerate(items.target)
-        loglik = [by_answer[target][i] if target in by_answer else np.nan for i, target in places]
     # "dict" and not "|", so that a name given twice is an error.
     columns = dict(
         **{"system": system, "task": task, "item_id": items.item_id, "cluster": items.cluster},
         **({} if prompt is None else {"prompt": prompt}),
         **{"target": items.target, "prediction": prediction, "score": score, "loglik": loglik},
-        **{f"loglik_{answer}": values for answer, values in by_answer.items()},
+        **{f"loglik_{answer}": values for answer, values in (logliks or {}).items()},
         **more,
     )
-    table = pd.DataFrame({name: _column(name, v, n) for name, v in columns.items()}, range(n))
-    return validate_records(table).astype(dict.fromkeys(_NUMBERS, float))
+    n = len(items)
+    records = pd.DataFrame({name: _column(name, v, n) for name, v in columns.items()}, range(n))
+    if loglik is None:
+        records["loglik"] = _of_target(records)
+    return validate_records(records).astype(dict.fromkeys(_NUMBERS, float))
 
 
 def _column(name: str, values, n: int):
@@ -165,15 +163,46 @@ def read_records(path) -> pd.DataFrame:
 
 
 def load_records(name: str) -> pd.DataFrame:
-    """Return the results recorded in the library under `name`, validated.
+    """Return the results recorded in the library under `name`, validated, without prompts.
 
-    "reviews": systems on the test films of ``load_reviews`` (chapter 03). They are rebuilt by
-    ``make records``; a test scores a random sample of them anew. An unknown name raises a
-    ``LookupError`` that lists those there are.
+    "reviews": ten systems on the test films of ``load_reviews``. The file
+    ``experiments/<name>.py`` makes them, ``results/<name>.toml`` says when and how that was done,
+    and a test scores a random sample of them anew. An unknown name raises a ``LookupError`` that
+    lists those there are.
     """
-    folder = Path(str(resources.files(__package__).joinpath("records")))
+    folder = Path(str(resources.files(__package__).joinpath("results")))
     path = folder / f"{name}.parquet"
     if not path.is_file():
         names = ", ".join(sorted(p.stem for p in folder.glob("*.parquet")))
         raise LookupError(f"no results are recorded as {name!r}; there are: {names}")
-    return read_records(path)
+    return unpacked(pd.read_parquet(path))
+
+
+def packed(records: pd.DataFrame) -> pd.DataFrame:
+    """Return `records` as they are recorded: without prompts and what follows from the rest.
+
+    Log-likelihoods are kept in 32 bits, in which models compute them.
+    """
+    names = [name for name in records.columns if name.startswith("loglik_")]
+    table = records.drop(columns="prompt", errors="ignore")
+    if records.loglik.equals(_of_target(records)):
+        table = table.drop(columns="loglik")
+    return table.astype(dict.fromkeys(names, np.float32))
+
+
+def unpacked(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the records of which `packed` made `table`, without prompts."""
+    names = [name for name in table.columns if name.startswith("loglik_")]
+    records = table.astype(dict.fromkeys(names, float))
+    if "loglik" not in records:
+        records.insert(records.columns.get_loc("score") + 1, "loglik", _of_target(records))
+    return validate_records(records)
+
+
+def _of_target(records: pd.DataFrame) -> pd.Series:
+    """Return the log-likelihood of each row's target, missing where it has no column."""
+    found = pd.Series(np.nan, records.index)
+    for target in records.target.unique():
+        if f"loglik_{target}" in records:
+            found = found.where(records.target != target, records[f"loglik_{target}"])
+    return found

@@ -16,9 +16,9 @@ def exact_match(prediction: str, target: str) -> float:
     return float(prediction == target)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Task:
-    """What a system is asked and how its answer is scored (chapter 03).
+    """What a system is asked and how its answer is scored.
 
     `items` is a DataFrame with the text columns ``item_id``, ``cluster`` and ``target``, and
     whatever else `prompt` reads. `prompt` takes an item (a row, fields as attributes) and returns
@@ -65,16 +65,20 @@ class Task:
                 )
 
 
-def with_shots(task: Task, shots: pd.DataFrame, answers: Mapping[str, str]) -> Task:
+def with_shots(task: Task, shots: pd.DataFrame, answers: Mapping[str, str] | None = None) -> Task:
     """Return `task` with the worked examples `shots` in front of every prompt.
 
     `shots` has the columns that the task's items have; `answers` gives the text that stands for
-    each target. The examples must not be items of the task: that would tell the model the answer.
-    Raises ``ValueError`` if one is, or if `answers` lacks the target of one.
+    each target, by default the task's choices. The examples must not be items of the task: that
+    would tell the model the answer. Raises ``ValueError`` if one is, or if there is no text for
+    the target of one.
     """
     leaked = set(shots.item_id) & set(task.items.item_id)
     if leaked:
         raise ValueError(f"the example {min(leaked)!r} is an item of the task {task.name!r} itself")
+    answers = answers or task.choices
+    if answers is None:
+        raise ValueError(f"task {task.name!r} has no choices: give answers= for the examples")
     silent = set(shots.target) - set(answers)
     if silent:
         raise ValueError(

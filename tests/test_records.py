@@ -8,7 +8,7 @@ import pytest
 
 import lleval_lib as ll
 from lleval_lib import records as records_module
-from lleval_lib.records import COLUMNS
+from lleval_lib.records import COLUMNS, packed, unpacked
 
 
 @pytest.fixture
@@ -152,12 +152,23 @@ def test_no_file(tmp_path):
 
 def test_unknown_name(table, tmp_path, monkeypatch):
     """The message lists the names that there are; a known one is read from the library."""
-    (tmp_path / "records").mkdir()
-    ll.write_records(table, tmp_path / "records" / "mine.parquet")
+    (tmp_path / "results").mkdir()
+    packed(table).to_parquet(tmp_path / "results" / "mine.parquet")
     monkeypatch.setattr(records_module.resources, "files", lambda package: tmp_path)
     with pytest.raises(LookupError, match="recorded as 'yours'; there are: mine"):
         ll.load_records("yours")
     assert len(ll.load_records("mine")) == len(table)
+
+
+def test_packed_records_lose_their_prompts_and_nothing_else(table):
+    """What follows from other columns is not kept; a log-likelihood that does not is."""
+    follows = table.assign(loglik_yes=[-0.1, -0.2, np.nan, -0.7], loglik_no=[-1.5, -2.5, -1, -2])
+    kept = packed(follows)
+    assert set(follows.columns) - set(kept.columns) == {"prompt", "loglik"}
+    assert set(kept.dtypes[["loglik_yes", "loglik_no"]]) == {np.dtype("float32")}
+    pd.testing.assert_frame_equal(unpacked(kept), follows.drop(columns="prompt"), rtol=1e-6)
+    other = follows.assign(loglik=-1.0)
+    pd.testing.assert_frame_equal(unpacked(packed(other)), other.drop(columns="prompt"), rtol=1e-6)
 
 
 ITEMS = pd.DataFrame(
