@@ -29,7 +29,8 @@ _MODULE_OF = {
         "crossval": "corrected_resampled_t",
         "exercises": "check",
         "fetching": "fetch",
-        "logs": "read_lm_eval read_inspect",
+        "logs_inspect": "read_inspect",
+        "logs_lm_eval": "read_lm_eval",
         "many": "compare_all friedman_test nemenyi_difference rank_intervals",
         "models": "LM Encoder load_lm load_encoder embed",
         "online": "sample_ratio_test group_difference cuped group_sequential_bounds peeking_error "
