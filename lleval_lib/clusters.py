@@ -13,23 +13,28 @@ Miller 2015, Journal of Human Resources 50, section VI).
 import numpy as np
 from scipy import stats
 
+_ROUNDING = 1e-12  # of the largest value: less than that is the noise of sums in floating point
+
 
 def covariance_of_means(columns: np.ndarray, clusters: np.ndarray) -> np.ndarray:
     """Return the clustered covariance matrix of the means of k columns, shape (k, k).
 
     `columns` has shape (n, k); `clusters` are the clusters' numbers 0, 1, …, at least two. For the
     covariance of two means a square above becomes the product of the two columns' sums. A column
-    that is constant but for rounding has no variance: its row and column are exactly 0.
+    whose clusters do not differ but for rounding, such as a constant one, has no variance: its row
+    and column are exactly 0.
     """
-    n, groups = len(columns), int(clusters.max()) + 1
-    residuals = np.where(is_constant(columns), 0.0, columns - columns.mean(axis=0))
+    n, sizes = len(columns), np.bincount(clusters)
+    residuals = columns - columns.mean(axis=0)
     sums = np.column_stack([np.bincount(clusters, column) for column in residuals.T])
-    return groups / (groups - 1) * (sums.T @ sums) / n**2
+    noise = _ROUNDING * sizes.max() * np.abs(columns).max(axis=0)
+    sums = np.where(np.abs(sums).max(axis=0) <= noise, 0.0, sums)
+    return len(sizes) / (len(sizes) - 1) * (sums.T @ sums) / n**2
 
 
-def is_constant(columns: np.ndarray) -> np.ndarray:
-    """Return for each column whether all its values are one, but for rounding."""
-    return np.ptp(columns, axis=0) <= 1e-12 * np.abs(columns).max(axis=0)
+def is_constant(values: np.ndarray) -> bool:
+    """Return whether all values are one, but for rounding."""
+    return bool(np.ptp(values) <= _ROUNDING * np.abs(values).max())
 
 
 def welch_df(variances, dfs) -> float:
