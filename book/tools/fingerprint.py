@@ -29,7 +29,7 @@ def fingerprints(notebook, number: str, library: Path) -> dict[str, str]:
     modules = _closure(code, library)
     trees = [code, *modules.values()]
     named = set().union(*map(_strings, trees))
-    loaded = set().union(*(_strings(tree) for tree in trees if _names(tree, "load_records")))
+    loaded = set().union(*map(_loaded, trees))
 
     parts = {"its code": _hash(cells)} | {file: _hash_code(tree) for file, tree in modules.items()}
     for path in sorted(library.rglob("*.*")):
@@ -109,8 +109,12 @@ def _files(uses: set[tuple[str, ...]], public: dict[str, str], library: Path) ->
     return {file for file in files if (library / file).is_file()}
 
 
-def _names(tree: ast.Module, function: str) -> bool:
-    return any(use[-1:] == (function,) for use in _uses(tree))
+@cache
+def _loaded(tree: ast.Module) -> set[str]:
+    """Return the results that `tree` loads; of one loaded by a variable, all that may be meant."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    loads = [call for call in calls if ast.unparse(call.func).split(".")[-1] == "load_records"]
+    return set().union(*(_strings(call) or _strings(tree) for call in loads))
 
 
 def _cell(source: str) -> ast.Module:
@@ -137,7 +141,7 @@ def _parsed(source: str) -> ast.Module:
 
 
 @cache
-def _strings(tree: ast.Module) -> set[str]:
+def _strings(tree: ast.AST) -> set[str]:
     constants = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
     return {value for value in constants if isinstance(value, str)}
 
