@@ -2,17 +2,19 @@
 
 Users are assigned to versions at random, so the user is the unit of the analysis too: rows of one
 user are a cluster. All of this looks at two *different* groups of users; for two systems on the
-same items see ``stats.compare``. Chapter 10 derives it.
+same items see `compare`.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy import optimize, special, stats
 
-from .inputs import cluster_numbers, finite
-from .stats import Comparison, Interval, Test
+from .clusters import covariance_of_means, welch_df
+from .inputs import Cluster, cluster_numbers, finite, require_share
+from .results import Comparison, TestResult, t_comparison, t_interval
 
 
 @dataclass(frozen=True)
@@ -28,16 +30,11 @@ class Cuped:
         """The variance of the adjusted difference, as a share of the plain one's."""
         return (self.adjusted.difference.se / self.plain.difference.se) ** 2
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.adjusted}; variance {self.variance_ratio:.2f} of the plain one's"
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return both differences as a table of two rows."""
-        table = pd.concat([self.plain.to_frame(), self.adjusted.to_frame()], ignore_index=True)
-        return table.assign(analysis=["plain", "adjusted"], theta=[0.0, self.theta])
 
-
-def sample_ratio_test(counts, expected=None) -> Test:
+def sample_ratio_test(counts: ArrayLike, expected: ArrayLike | None = None) -> TestResult:
     """Test whether the groups of an experiment have the sizes that were planned.
 
     `counts` are the users observed in each group, `expected` the planned shares or sizes, by
@@ -66,15 +63,22 @@ def sample_ratio_test(counts, expected=None) -> Test:
         )
     n = int(observed.sum())
     found = stats.chisquare(observed, n * shares / shares.sum())
-    return Test("sample ratio, chi-squared", float(found.statistic), float(found.pvalue), n, n)
+    name, df = "sample ratio, chi-squared", len(observed) - 1.0
+    return TestResult(name, float(found.statistic), float(found.pvalue), df, n, n)
 
 
-def group_difference(outcome, treated, cluster=None, confidence: float = 0.95) -> Comparison:
+def group_difference(
+    outcome: ArrayLike,
+    treated: ArrayLike,
+    *,
+    cluster: Cluster = None,
+    confidence: float = 0.95,
+) -> Comparison:
     """Compare the means of two independent groups: treatment - control.
 
     `outcome` are n finite numbers, `treated` n booleans, true in the treatment group, `cluster` n
     labels of the unit that was randomised, such as the user of each session; by default every row
-    is its own. The squared standard errors of the two means, clustered as ``stats`` gives them,
+    is its own. The squared standard errors of the two means, clustered as ``clusters`` gives them,
     add up; t has Welch's degrees of freedom, with clusters in the place of rows (Welch 1947,
     Biometrika 34). For the mean of sessions by user this is the delta method for a ratio
     (Deng et al. 2018, KDD). Without `cluster` it is Welch's t-test. As with `mean_interval`, few
@@ -87,12 +91,18 @@ def group_difference(outcome, treated, cluster=None, confidence: float = 0.95) -
     a cluster with rows in both groups.
     """
     y = finite(outcome, "outcome")
-    treated, labels = _groups(treated, cluster, len(y))
-    _share(confidence, "confidence")
-    return _comparison(y, treated, labels, confidence)
+    arm, clusters = _arms(treated, cluster, len(y))
+    return _comparison(y, arm, clusters, require_share(confidence))
 
 
-def cuped(outcome, covariate, treated, cluster=None, confidence: float = 0.95) -> Cuped:
+def cuped(
+    outcome: ArrayLike,
+    covariate: ArrayLike,
+    treated: ArrayLike,
+    *,
+    cluster: Cluster = None,
+    confidence: float = 0.95,
+) -> Cuped:
     """Compare two groups, adjusted by what was known of each user before the experiment.
 
     `covariate` are n finite numbers from *before* the assignment, such as the same user's outcome
@@ -112,29 +122,31 @@ def cuped(outcome, covariate, treated, cluster=None, confidence: float = 0.95) -
     y, x = finite(outcome, "outcome"), finite(covariate, "covariate")
     if len(x) != len(y):
         raise ValueError(f"outcome has {len(y):,} values and covariate {len(x):,}; give one each")
-    treated, labels = _groups(treated, cluster, len(y))
-    _share(confidence, "confidence")
+    arm, clusters = _arms(treated, cluster, len(y))
+    require_share(confidence)
     both = np.column_stack([y, x])
-    covariance = sum(_covariance_of_means(both[g], labels[g])[0] for g in (~treated, treated))
+    parts = [_covariance(both[rows], clusters[rows]) for rows in (~arm, arm)]
     for name, k in (("outcome", 0), ("covariate", 1)):
-        if covariance[k, k] <= 1e-24 * np.square(both[:, k]).max():  # constant, but for rounding
+        if all(part[k, k] == 0 for part in parts):
             raise ValueError(f"{name} does not vary within the groups: there is nothing to adjust")
+    covariance = sum(parts)
     theta = float(covariance[0, 1] / covariance[1, 1])
+    adjusted = y - theta * (x - x.mean())
     return Cuped(
-        _comparison(y - theta * (x - x.mean()), treated, labels, confidence, estimated=1),
-        _comparison(y, treated, labels, confidence),
+        _comparison(adjusted, arm, clusters, confidence, estimated=1),
+        _comparison(y, arm, clusters, confidence),
         theta,
     )
 
 
-def peeking_error(looks: int, alpha: float = 0.05) -> float:
-    """Return the true error of a test at level `alpha` that is repeated at each of `looks` looks.
+def peeking_error(looks: int, *, confidence: float = 0.95) -> float:
+    """Return the true error of a test that is repeated at each of `looks` looks.
 
     The looks come after equally many new observations each, and the test stops at the first
-    |z| beyond the two-sided bound for `alpha`. The statistic at look k is S_k/√k with S_k a sum of
-    k independent standard normal steps. Its distribution is followed from look to look by
-    numerical integration (Armitage, McPherson & Rowe 1969, Journal of the Royal Statistical
-    Society A 132). A thousand looks take some seconds. Chapter 10 derives it.
+    |z| beyond the two-sided bound of one test with `confidence`. The statistic at look k is S_k/√k
+    with S_k a sum of k independent standard normal steps. Its distribution is followed from look to
+    look by numerical integration (Armitage, McPherson & Rowe 1969, Journal of the Royal Statistical
+    Society A 132). A thousand looks take some seconds.
 
     >>> [round(peeking_error(looks), 3) for looks in (1, 2, 3, 4, 5)]
     [0.05, 0.083, 0.107, 0.126, 0.142]
@@ -142,18 +154,20 @@ def peeking_error(looks: int, alpha: float = 0.05) -> float:
     Raises ``ValueError`` for a number of looks that is not a positive whole number.
     """
     _require_looks(looks)
-    return _crossing(np.full(looks, stats.norm.isf(_share(alpha, "alpha") / 2)))
+    return _crossing(np.full(looks, stats.norm.isf((1 - require_share(confidence)) / 2)))
 
 
 def group_sequential_bounds(
-    looks: int, alpha: float = 0.05, kind: str = "obrien-fleming"
+    looks: int, kind: str = "obrien-fleming", *, confidence: float = 0.95
 ) -> np.ndarray:
-    """Return the bounds for |z| at each of `looks` equally spaced looks, with error `alpha` in all.
+    """Return the bounds for |z| at each of `looks` equally spaced looks.
+
+    The error of all looks together is 1 - `confidence`.
 
     `kind` "pocock" has the same bound at every look (Pocock 1977, Biometrika 64);
     "obrien-fleming" has C·√(looks/k) at look k, strict at first and nearly the usual one at the
     end (O'Brien & Fleming 1979, Biometrics 35). The constant is found so that the probability of
-    any crossing, as in `peeking_error`, is `alpha`. The error holds for a fixed number of looks,
+    any crossing, as in `peeking_error`, is that error. The error holds for a fixed number of looks,
     equally far apart in information, and an approximately normal statistic (Jennison & Turnbull
     2000, chapter 2); more looks than planned bring the error of peeking back.
 
@@ -172,7 +186,8 @@ def group_sequential_bounds(
     if kind not in shapes:
         raise ValueError(f"kind must be one of {', '.join(map(repr, shapes))}, not {kind!r}")
     # One test at the end needs less than this constant, and Bonferroni's inequality at most that.
-    one, all_ = stats.norm.isf(_share(alpha, "alpha") / np.array([2, 2 * looks]))
+    alpha = 1 - require_share(confidence)
+    one, all_ = stats.norm.isf(alpha / np.array([2, 2 * looks]))
     constant = optimize.brentq(
         lambda c: _crossing(c * shapes[kind]) - alpha, 0.9 * one, 1.1 * all_, xtol=1e-10
     )
@@ -180,7 +195,12 @@ def group_sequential_bounds(
 
 
 def confidence_sequence(
-    values, planned: int, confidence: float = 0.95, sd: float | None = None, first: int = 100
+    values: ArrayLike,
+    planned: int,
+    *,
+    sd: float | None = None,
+    first: int = 100,
+    confidence: float = 0.95,
 ) -> pd.DataFrame:
     """Return an interval for the mean after each of n values that may all be looked at.
 
@@ -213,7 +233,7 @@ def confidence_sequence(
     not positive.
     """
     values = finite(values, "values")
-    alpha = 1 - _share(confidence, "confidence")
+    alpha = 1 - require_share(confidence)
     for name, value in (("planned", planned), ("first", first), ("sd", 1 if sd is None else sd)):
         if not value > 0:
             raise ValueError(f"{name} must be positive, not {value}")
@@ -230,58 +250,45 @@ def confidence_sequence(
     return pd.DataFrame({"n": n, "estimate": mean, "low": mean - half, "high": mean + half})
 
 
-def _groups(treated, cluster, n: int) -> tuple[np.ndarray, np.ndarray]:
+def _arms(treated, cluster: Cluster, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Return (which rows are treated, cluster numbers), checked to be a randomised assignment."""
-    group = np.asarray(treated)
-    if group.shape != (n,) or not np.isin(group.astype(object), [False, True]).all():
+    arm = np.asarray(treated)
+    if arm.shape != (n,) or not np.isin(arm.astype(object), [False, True]).all():
         raise ValueError(
             f"treated must be {n:,} times True or False, one for each outcome; for a column of "
             "names write treated=(version == 'B')"
         )
-    group, labels = group.astype(bool), cluster_numbers(cluster, n)
-    both = np.intersect1d(labels[group], labels[~group])
+    arm, clusters = arm.astype(bool), cluster_numbers(cluster, n)
+    both = np.intersect1d(clusters[arm], clusters[~arm])
     if both.size:
-        name = np.asarray(cluster)[np.argmax(labels == both[0])]
+        name = np.asarray(cluster)[np.argmax(clusters == both[0])]
         raise ValueError(
             f"cluster '{name}' has rows in both groups: cluster= must be the unit that was "
             "randomised, and each unit belongs to one group"
         )
-    for name, arm in (("treatment", group), ("control", ~group)):
-        if len(np.unique(labels[arm])) < 2:
+    for name, rows in (("treatment", arm), ("control", ~arm)):
+        if len(np.unique(clusters[rows])) < 2:
             raise ValueError(f"the {name} group needs two clusters or more to show how they vary")
-    return group, labels
+    return arm, clusters
 
 
-def _comparison(y, treated, labels, confidence: float, estimated: int = 0) -> Comparison:
+def _comparison(y, arm, clusters, confidence: float, estimated: int = 0) -> Comparison:
     """Return treatment - control; `estimated` is the number of slopes estimated for `y`."""
-    means, variances, freedom = [], [], []
-    for arm in (~treated, treated):
-        covariance, clusters = _covariance_of_means(y[arm, None], labels[arm])
-        means.append(float(y[arm].mean()))
-        variances.append(float(covariance[0, 0]))
-        freedom.append(clusters - 1)
-    variance, df = sum(variances), sum(freedom)
-    if variance > 0:
-        df = variance**2 / sum(v**2 / f for v, f in zip(variances, freedom, strict=True))
-    df, se = df - estimated, float(np.sqrt(variance * df / (df - estimated)))
-    estimate, half = means[1] - means[0], float(stats.t.isf((1 - confidence) / 2, df)) * se
-    p = 2 * stats.t.sf(abs(estimate) / se, df) if se > 0 else float(estimate == 0)
-    interval = Interval(
-        estimate, se, estimate - half, estimate + half, len(y), sum(freedom) + 2, confidence
-    )
-    return Comparison("control", "treatment", *means, interval, float(p))
+    rows = (~arm, arm)
+    means = [float(y[r].mean()) for r in rows]
+    variances = [_covariance(y[r, None], clusters[r])[0, 0] for r in rows]
+    dfs = [len(np.unique(clusters[r])) - 1 for r in rows]
+    whole = welch_df(variances, dfs)
+    df = whole - estimated
+    se = float(np.sqrt(sum(variances) * whole / df))
+    estimate = means[1] - means[0]
+    interval = t_interval(estimate, se, df, len(y), sum(dfs) + 2, confidence)
+    return t_comparison(("control", "treatment"), *means, interval)
 
 
-def _covariance_of_means(columns: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return the clustered covariance matrix of the means of `columns`, and how many clusters.
-
-    It is the formula at the head of ``stats`` with the product of two columns' sums for a square.
-    """
-    names, numbers = np.unique(labels, return_inverse=True)
-    sums = np.zeros((len(names), columns.shape[1]))
-    np.add.at(sums, numbers, columns - columns.mean(axis=0))
-    share = len(names) / (len(names) - 1)
-    return share * (sums.T @ sums) / len(columns) ** 2, len(names)
+def _covariance(columns: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    """Return the clustered covariance of the means of one arm."""
+    return covariance_of_means(columns, np.unique(clusters, return_inverse=True)[1])
 
 
 def _crossing(bounds: np.ndarray) -> float:
@@ -299,9 +306,3 @@ def _crossing(bounds: np.ndarray) -> float:
 def _require_looks(looks) -> None:
     if not isinstance(looks, int | np.integer) or looks < 1:
         raise ValueError(f"looks must be a positive whole number, not {looks!r}")
-
-
-def _share(value: float, name: str) -> float:
-    if not 0 < value < 1:
-        raise ValueError(f"{name} must lie between 0 and 1, such as 0.05 or 0.95, not {value}")
-    return value

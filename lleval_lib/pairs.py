@@ -1,21 +1,20 @@
-"""Further tests of two systems on the same items, and how large their difference is.
+"""Two systems on the same items: the paired comparison, further tests, and effect sizes.
 
-`compare` of ``stats`` is the test to begin with. These answer what it does not: a test for right
-and wrong answers alone (McNemar), tests that need no normal mean (sign flips, ranks), tests that
-two systems do *not* differ by much, and sizes of the difference. All speak of b - a. Chapter 13
-derives them.
+`compare` is the test to begin with. The others answer what it does not: a test for right and wrong
+answers alone (McNemar), tests that need no normal mean (sign flips, ranks), tests that two systems
+do *not* differ by much, and sizes of the difference. All speak of b - a.
 """
 
 from dataclasses import dataclass, fields
 
 import numpy as np
-import pandas as pd
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_effectsize
 
-from .inputs import paired_systems
-from .stats import Comparison, Interval, Test, compare
+from .inputs import Cluster, Rng, paired_systems, require_two_clusters
+from .intervals import clustered_mean
+from .results import Comparison, Interval, TestResult, t_comparison
 
 
 @dataclass(frozen=True)
@@ -32,26 +31,40 @@ class EffectSizes:
     h: float
     odds_ratio: float
 
-    def __str__(self):
-        sizes = {name: size for name, size in self._sizes().items() if not np.isnan(size)}
-        return f"{self.comparison}; " + ", ".join(f"{k} {v:.2f}" for k, v in sizes.items())
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return the comparison and the sizes as a table of one row."""
-        return self.comparison.to_frame().assign(**self._sizes())
-
-    def _sizes(self):
-        return {field.name: getattr(self, field.name) for field in fields(self)[1:]}
+    def __str__(self) -> str:
+        sizes = {field.name: getattr(self, field.name) for field in fields(self)[1:]}
+        shown = [f"{name} {size:.2f}" for name, size in sizes.items() if not np.isnan(size)]
+        return "; ".join([str(self.comparison), ", ".join(shown)])
 
 
-def mcnemar_test(a, b, cluster=None, exact: bool = True, correction: bool = False) -> Test:
+def compare(a, b, *, cluster: Cluster = None, confidence: float = 0.95) -> Comparison:
+    """Compare two systems on the same items: the mean of the paired differences b - a.
+
+    `a` and `b` are records of one system each, matched by ``item_id``, or two equally long
+    arrays of scores in the same order. `cluster` is as in `mean_interval`. Pairing removes the
+    part of the noise that both systems share, the difficulty of the items: its variance is that
+    of the two means less twice their covariance (Miller 2024, arXiv:2411.00640, section 4).
+
+    >>> print(compare([1, 0, 0, 1], [1, 1, 0, 1]))
+    b - a: +0.250 [-0.546, +1.046], p = 0.391 (n = 4, 95% interval)
+
+    Raises ``ValueError`` when the item sets differ, naming an item that only one system has, and
+    as `mean_interval` does.
+    """
+    names, x, y, clusters = paired_systems(a, b, cluster)
+    return t_comparison(names, x.mean(), y.mean(), clustered_mean(y - x, clusters, confidence))
+
+
+def mcnemar_test(
+    a, b, *, exact: bool = True, continuity: bool = False, cluster: Cluster = None
+) -> TestResult:
     """Test whether two systems are right equally often, by the items that only one has right.
 
     `a` and `b` are as in `compare`, scored 0 or 1. If the systems are equal, each of the
     discordant items is as likely to be a's as b's (McNemar 1947, Psychometrika 12): `exact` takes
     the binomial distribution, with the smaller of the two counts as statistic; otherwise it is
     (n_b - n_a)²/(n_b + n_a) on the χ² of one degree of freedom, with |n_b - n_a| - 1 in the
-    bracket for `correction`.
+    bracket for `continuity` (Yates 1934).
 
     >>> print(mcnemar_test([1, 0, 0, 0, 0, 0, 0, 1], [0, 1, 1, 1, 1, 1, 1, 1]))
     McNemar, exact: statistic 1.000, p = 0.125 (n = 8)
@@ -60,15 +73,9 @@ def mcnemar_test(a, b, cluster=None, exact: bool = True, correction: bool = Fals
     items or more is refused. If the items of records are independent none the less, say so by
     ``cluster=a.item_id``.
 
-    With 28% of the items discordant, the size at 5% is .030 for 100 items and .043 for 1,000, the
-    χ²'s .053 and .050, with correction as the exact test (`accuracy_power` sums it up). Simulated
-    with 100 clusters of 10 items that are stated to be independent, though their differences
-    correlate by .09, it is .130, the χ²'s .141, where `compare` by cluster has .048. To find a
-    chance of .15 against .05 in 100 items, the power is .54, that of the χ² and of `compare` .64.
-
     Raises ``ValueError`` for a score other than 0 and 1, a shared cluster, and as `compare` does.
     """
-    _, x, y, labels = paired_systems(a, b, cluster)
+    _, x, y, clusters = paired_systems(a, b, cluster)
     scores = np.concatenate([x, y])
     if not _right_or_wrong(scores):
         other = scores[(scores != 0) & (scores != 1)][0]
@@ -76,7 +83,7 @@ def mcnemar_test(a, b, cluster=None, exact: bool = True, correction: bool = Fals
             f"scores hold {other:g}, but McNemar's test counts zeros and ones: "
             "use compare or permutation_test for other scores"
         )
-    groups = int(labels.max()) + 1
+    groups = int(clusters.max()) + 1
     if groups < len(x):
         raise ValueError(
             f"McNemar's test takes items for independent, but these {len(x):,} lie in {groups:,} "
@@ -84,14 +91,18 @@ def mcnemar_test(a, b, cluster=None, exact: bool = True, correction: bool = Fals
             "that the items are independent by cluster=a.item_id"
         )
     only_a, only_b = _discordant(x, y)
-    name = "McNemar, " + ("exact" if exact else "χ², corrected" if correction else "χ²")
-    if only_a == only_b:  # also 0 and 0, where the χ² is 0/0
-        return Test(name, float(only_a) if exact else 0.0, 1.0, len(x), groups)
-    found = mcnemar([[0, only_b], [only_a, 0]], exact=exact, correction=correction)
-    return Test(name, float(found.statistic), float(found.pvalue), len(x), groups)
+    name = "McNemar, " + ("exact" if exact else "χ², corrected" if continuity else "χ²")
+    statistic, p = (only_a if exact else 0), 1.0
+    if only_a != only_b:  # else, at 0 and 0, the χ² is 0/0
+        found = mcnemar([[0, only_b], [only_a, 0]], exact=exact, correction=continuity)
+        statistic, p = found.statistic, found.pvalue
+    df = np.nan if exact else 1.0
+    return TestResult(name, float(statistic), float(p), df, len(x), groups)
 
 
-def permutation_test(a, b, cluster=None, rng=None, resamples: int = 9999) -> Test:
+def permutation_test(
+    a, b, *, resamples: int = 9999, cluster: Cluster = None, rng: Rng = None
+) -> TestResult:
     """Test whether the names of two systems could be exchanged, by exchanging them.
 
     `a`, `b` and `cluster` are as in `compare`. If the systems are alike, a cluster is as likely
@@ -100,35 +111,25 @@ def permutation_test(a, b, cluster=None, rng=None, resamples: int = 9999) -> Tes
     that move the mean difference, the statistic, at least as far to its own side.
 
     With c clusters whose differences do not sum to 0 there are 2^c patterns. All are tried if
-    they are at most `resamples`; more are drawn by `rng`. On independent right and wrong answers
-    the exact test is McNemar's.
+    they are at most `resamples`; more are drawn by `rng`, a Generator, a seed or None. On
+    independent right and wrong answers the exact test is McNemar's.
 
     >>> print(permutation_test([1, 0, 0, 0, 0, 0, 0, 1], [0, 1, 1, 1, 1, 1, 1, 1]))
     permutation, exact: statistic 0.625, p = 0.125 (n = 8)
 
     Its size is at most what it says whenever whole clusters are exchangeable, also for few or
-    unequal ones: simulated at 5% on right and wrong answers, .031 with 10 clusters of 10 items
-    and .025 when one of the ten holds half of the items, where that of `compare` is .049 and
-    .147. The price is that p is at least 2/2^c, so that fewer than 6 clusters never reach .05,
-    and at least 2/(resamples + 1) if drawn. Of 20 normal differences its power is that of the
-    t-test (both .72). It needs no normal differences, but symmetric ones: of 10 differences
-    1 - Exp(1), with mean 0, its size is .094, the t-test's .099; of 100, .060 and .059.
+    unequal ones. The price is that p is at least 2/2^c, so that fewer than 6 clusters never reach
+    .05, and at least 2/(resamples + 1) if drawn. It needs no normal differences, but symmetric
+    ones.
 
-    Raises ``ValueError`` without an `rng` where patterns must be drawn, for `resamples` below 1,
-    and as `compare` does.
+    Raises ``ValueError`` for `resamples` below 1, and as `compare` does.
     """
     if resamples < 1:
         raise ValueError(f"resamples must be 1 or more, such as 9999, not {resamples}")
-    difference = compare(a, b, cluster).difference
-    _, x, y, labels = paired_systems(a, b, cluster)
-    sums = np.bincount(labels, weights=y - x)
+    _, x, y, clusters = paired_systems(a, b, cluster)
+    groups = require_two_clusters(clusters)
+    sums = np.bincount(clusters, weights=y - x)
     moved = sums[sums != 0]
-    exact = 2 ** len(moved) <= resamples
-    if rng is None and not exact:
-        raise ValueError(
-            f"{len(moved):,} clusters have 2^{len(moved)} sign patterns, more than resamples="
-            f"{resamples:,}: pass rng=np.random.default_rng(0), say, to draw some of them"
-        )
     p = 1.0  # of one cluster, whichever its sign; scipy asks for two
     if len(moved) > 1:
         p = stats.permutation_test(
@@ -138,13 +139,14 @@ def permutation_test(a, b, cluster=None, rng=None, resamples: int = 9999) -> Tes
             vectorized=True,
             n_resamples=resamples,
             batch=100,  # else scipy holds resamples times clusters numbers at once
-            rng=rng,
+            rng=np.random.default_rng(rng),
         ).pvalue
+    exact = 2 ** len(moved) <= resamples
     name = "permutation, " + ("exact" if exact else f"{resamples:,} drawn")
-    return Test(name, difference.estimate, float(p), difference.n, difference.n_clusters)
+    return TestResult(name, float((y - x).mean()), float(p), np.nan, len(x), groups)
 
 
-def wilcoxon_test(a, b, cluster=None) -> Test:
+def wilcoxon_test(a, b, *, cluster: Cluster = None) -> TestResult:
     """Test by signed ranks whether the differences b - a lie symmetrically about 0.
 
     `a`, `b` and `cluster` are as in `compare`. With clusters the ranks are of the clusters' mean
@@ -156,56 +158,48 @@ def wilcoxon_test(a, b, cluster=None) -> Test:
     Wilcoxon signed rank: statistic 0.000, p = 0.031 (n = 6)
 
     This speaks of the middle of the differences, not of their mean, which `compare` tests and a
-    leaderboard shows. Differences 1 - Exp(1) have mean 0 but median .31: simulated at 5%, it
-    rejects .38 of samples of 100 and .90 of 400, `compare` .059 and .053. For symmetric
-    differences it keeps its size (.046 to .051 of 20 and 50; .050 with 20 clusters of which one
-    holds half of the items), and with heavy tails it has more power: .89 against .74 for 50
-    differences of Student's t(3). On right or wrong answers, each its own cluster, all ranks tie
-    and its normal p-value is that of McNemar's χ².
+    leaderboard shows: where differences are skewed it rejects though both means are equal. For
+    symmetric differences it keeps its size, and with heavy tails it has more power. On right or
+    wrong answers, each its own cluster, all ranks tie and its normal p-value is that of McNemar's
+    χ².
 
     Raises ``ValueError`` as `compare` does.
     """
-    difference = compare(a, b, cluster).difference
-    _, x, y, labels = paired_systems(a, b, cluster)
-    means = np.bincount(labels, weights=y - x) / np.bincount(labels)
+    _, x, y, clusters = paired_systems(a, b, cluster)
+    groups = require_two_clusters(clusters)
+    means = np.bincount(clusters, weights=y - x) / np.bincount(clusters)
     statistic, p = 0.0, 1.0
     if means.any():
         # Ranks do not change by the unit; rounding error must not part those that tie.
         statistic, p = stats.wilcoxon(np.round(means / abs(means).max(), 12))
-    counts = difference.n, difference.n_clusters
-    return Test("Wilcoxon signed rank", float(statistic), float(p), *counts)
+    name = "Wilcoxon signed rank"
+    return TestResult(name, float(statistic), float(p), np.nan, len(x), groups)
 
 
-def equivalence_test(a, b, margin: float, cluster=None) -> Test:
+def equivalence_test(a, b, margin: float, *, cluster: Cluster = None) -> TestResult:
     """Test whether the mean difference of two systems is smaller than `margin` both ways.
 
     That compare finds no difference does not show that there is none. Here the hypothesis to
     reject is |b - a| >= `margin`, in the units of the scores and chosen before the data are seen,
     by two one-sided t-tests (Schuirmann 1987, J. Pharmacokinetics and Biopharmaceutics 15); the
     statistic is the smaller t and the p-value the larger. It is below .05 exactly when the 90%
-    interval of ``compare(a, b, cluster, confidence=0.9)`` lies within the margin.
+    interval of ``compare(a, b, confidence=0.9)`` lies within the margin.
 
     >>> print(equivalence_test([1, 0, 1, 1, 0, 1], [1, 0, 1, 0, 1, 1], margin=0.5))
     equivalence, |b - a| < 0.5 (TOST): statistic 1.936, p = 0.055 (n = 6)
 
-    Simulated size at 5%, at a true difference of the margin: of normal differences .050 to .053
-    for margins of 3 SE and more (n = 10 to 100) and .04 for 2 SE, since both tests must reject;
-    .052 with 5 equal clusters, but .14 when one of 10 holds half of the items, as for `compare`.
-    Its power for equal systems and n = 100 is .26 at a margin of 2 SE, .82 at 3 SE.
-
-    Right or wrong answers need many discordant items. If b loses 5% of the items, the margin, and
-    wins none, the size is .36 of 20 items, .08 of 50, .12 of 100: where no item differs, the
-    standard error is 0, and so is p, for any margin.
+    Right or wrong answers need many discordant items: where no item differs, the standard error is
+    0, and so is p, for any margin.
 
     Raises ``ValueError`` for a margin that is not above 0, and as `compare` does.
     """
-    found = compare(a, b, cluster)
+    found = compare(a, b, cluster=cluster)
     distance = _margin(margin) - abs(found.difference.estimate)
     name = f"equivalence, |{found.b} - {found.a}| < {margin:g} (TOST)"
     return _one_sided(name, distance, found.difference)
 
 
-def noninferiority_test(a, b, margin: float, cluster=None) -> Test:
+def noninferiority_test(a, b, margin: float, *, cluster: Cluster = None) -> TestResult:
     """Test whether system b is worse than a by less than `margin`, if at all.
 
     For a cheaper b that need not be better. The hypothesis to reject is b - a <= -`margin`, by
@@ -215,13 +209,13 @@ def noninferiority_test(a, b, margin: float, cluster=None) -> Test:
     >>> print(noninferiority_test([1, 0, 1, 1, 0, 1], [1, 0, 1, 0, 1, 1], margin=0.5))
     non-inferiority, b - a > -0.5 (one-sided): statistic 1.936, p = 0.055 (n = 6)
     """
-    found = compare(a, b, cluster)
+    found = compare(a, b, cluster=cluster)
     distance = found.difference.estimate + _margin(margin)
     name = f"non-inferiority, {found.b} - {found.a} > -{margin:g} (one-sided)"
     return _one_sided(name, distance, found.difference)
 
 
-def effect_sizes(a, b, cluster=None) -> EffectSizes:
+def effect_sizes(a, b, *, cluster: Cluster = None) -> EffectSizes:
     """Return how far b is from a: the comparison in the scores' own units, and without units.
 
     `a`, `b` and `cluster` are as in `compare`. The difference of the means is what to report; the
@@ -248,8 +242,8 @@ def effect_sizes(a, b, cluster=None) -> EffectSizes:
     >>> sizes.superiority, sizes.odds_ratio
     (0.8125, 6.0)
     """
-    found = compare(a, b, cluster)
-    _, x, y, _ = paired_systems(a, b, cluster)
+    names, x, y, clusters = paired_systems(a, b, cluster)
+    found = t_comparison(names, x.mean(), y.mean(), clustered_mean(y - x, clusters, 0.95))
     d, gap = y - x, found.difference.estimate
     h = odds_ratio = np.nan
     if _right_or_wrong(np.concatenate([x, y])):
@@ -266,12 +260,12 @@ def effect_sizes(a, b, cluster=None) -> EffectSizes:
     )
 
 
-def _one_sided(name: str, distance: float, difference: Interval) -> Test:
+def _one_sided(name: str, distance: float, difference: Interval) -> TestResult:
     """Return the t-test that a difference lies `distance` inside its margin."""
     beyond = np.inf if distance > 0 else -np.inf  # where no difference varies
     t = distance / difference.se if difference.se > 0 else beyond
-    p = stats.t.sf(t, difference.n_clusters - 1)
-    return Test(name, float(t), float(p), difference.n, difference.n_clusters)
+    df, n, groups = difference.df, difference.n, difference.n_clusters
+    return TestResult(name, float(t), float(stats.t.sf(t, df)), df, n, groups)
 
 
 def _margin(margin: float) -> float:

@@ -1,21 +1,24 @@
 """How many items, and how many samples of each: the evaluation planned before it is run.
 
-An estimate with standard error SE is called different from 0 when it lies more than z(1 - alpha/2)
-of them away, with z(q) the quantiles of the normal distribution. All else follows: the power, which
-is the probability of that call when the true difference is δ; the smallest δ that is found with a
-given power; and what a significant estimate is worth when power is low. The functions take numbers
-or arrays, which broadcast, so that a curve is one call. Chapters 10 and 13 derive them.
+With α = 1 - confidence, an estimate with standard error SE is called different from 0 when it lies
+more than z(1 - α/2) of them away, with z(q) the quantiles of the normal distribution. All else
+follows: the power, which is the probability of that call when the true difference is δ; the
+smallest δ that is found with a given power; and what a significant estimate is worth when power is
+low. The functions take numbers or arrays, which broadcast, so that a curve is one call.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
-import pandas as pd
+from numpy.typing import ArrayLike
 from scipy import stats
 from statsmodels.stats.power import normal_power
 
+Numbers: TypeAlias = float | np.ndarray
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)  # arrays have no single answer to ==
 class DesignErrors:
     """The power of a test, and how wrong its significant estimates are (Gelman & Carlin 2014).
 
@@ -24,19 +27,15 @@ class DesignErrors:
     significance. Each is a number or an array.
     """
 
-    power: float | np.ndarray
-    type_s: float | np.ndarray
-    type_m: float | np.ndarray
+    power: Numbers
+    type_s: Numbers
+    type_m: Numbers
 
-    def __str__(self):
+    def __str__(self) -> str:
         return (
             f"power {_text(self.power, 3)}, Type-S error {_text(self.type_s, 3)}, "
             f"Type-M error {_text(self.type_m, 2)}"
         )
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return one row for each element of the arrays."""
-        return pd.DataFrame({name: np.ravel(value) for name, value in asdict(self).items()})
 
 
 @dataclass(frozen=True)
@@ -55,17 +54,13 @@ class VarianceParts:
     n_items: int
     n_samples: int
 
-    def __str__(self):
+    def __str__(self) -> str:
         return (
             f"variance {self.between:.3f} between items + {self.within:.3f} within, intraclass "
             f"correlation {self.icc:.2f} (n = {self.n_items:,}, {self.n_samples:,} samples each)"
         )
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return the fields as a table of one row."""
-        return pd.DataFrame([asdict(self)])
-
-    def standard_error(self, n_items, n_samples):
+    def standard_error(self, n_items: ArrayLike, n_samples: ArrayLike) -> Numbers:
         """Return √((ω² + σ²/K)/n), the standard error with other numbers of items and samples.
 
         More samples only shrink the second part: at a fixed number n·K of scores, more items are
@@ -74,7 +69,7 @@ class VarianceParts:
         n, k = _positive(n_items, "n_items"), _positive(n_samples, "n_samples")
         return _plain(np.sqrt((max(self.between, 0.0) + self.within / k) / n))
 
-    def best_samples(self, item_cost, sample_cost):
+    def best_samples(self, item_cost: ArrayLike, sample_cost: ArrayLike) -> Numbers:
         """Return the number of samples an item that makes the SE least for a given cost.
 
         An item costs `item_cost` once, such as its writing, and `sample_cost` for each sample: the
@@ -87,23 +82,28 @@ class VarianceParts:
         return _plain(np.maximum(np.sqrt(self.within / self.between * ratio), 1.0))
 
 
-def power(effect, se, alpha=0.05, df=None):
+def power(
+    effect: ArrayLike,
+    se: ArrayLike,
+    *,
+    df: ArrayLike | None = None,
+    confidence: ArrayLike = 0.95,
+) -> Numbers:
     """Return the power of a two-sided test: the probability that it calls `effect` significant.
 
     `effect` is the true difference and `se` the standard error of its estimate, in the same units.
     `df` are the degrees of freedom of a t-test, G - 1 for `compare` with G clusters; without them
-    the test is taken for a normal one. With no effect it is `alpha`.
+    the test is taken for a normal one. With no effect it is 1 - `confidence`.
 
     >>> round(power(0.03, 0.0107), 3)
     0.801
 
     For 5, 10, 20 and 40 clusters the normal formula's 0.80 is in truth 0.56, 0.70, 0.76 and 0.78;
-    `df` gives these numbers, and they are exact for equal clusters of normal scores. Where sizes
-    are very unequal the test itself calls too much, as `compare` says, and no power helps.
+    `df` gives these numbers, and they are exact for equal clusters of normal scores.
 
-    Raises ``ValueError`` unless `se` is positive and `alpha` between 0 and 1.
+    Raises ``ValueError`` unless `se` is positive and `confidence` between 0 and 1.
     """
-    effect, se, alpha = np.abs(_number(effect, "effect")), _positive(se, "se"), _share(alpha)
+    effect, se, alpha = np.abs(_number(effect, "effect")), _positive(se, "se"), _alpha(confidence)
     if df is None:
         return _plain(normal_power(effect, 1, alpha, sigma=se))
     critical, shift = stats.t.isf(alpha / 2, _positive(df, "df")), effect / se
@@ -112,36 +112,44 @@ def power(effect, se, alpha=0.05, df=None):
     return _plain(stats.nct.sf(critical, df, shift) + stats.nct.sf(critical, df, -shift))
 
 
-def minimum_detectable_effect(se, alpha=0.05, power=0.8, df=None):
+def minimum_detectable_effect(
+    se: ArrayLike,
+    *,
+    power: ArrayLike = 0.8,
+    df: ArrayLike | None = None,
+    confidence: ArrayLike = 0.95,
+) -> Numbers:
     """Return the smallest true difference that a two-sided test finds with the given power.
 
-    It is (z(1 - alpha/2) + z(power))·SE, 2.80 SE for 5% and 0.8, or with `df` the same with the
+    It is (z(1 - α/2) + z(power))·SE, 2.80 SE for 5% and 0.8, or with `df` the same with the
     quantiles of Student's t (Bloom 1995, Evaluation Review 19), for which see `power`. That is an
     approximation: its true power is 0.79 for 5 clusters, and 0.80 from 10.
 
     >>> round(minimum_detectable_effect(0.01), 4)
     0.028
     """
-    return _plain(_quantiles(alpha, power, df) * _positive(se, "se"))
+    return _plain(_quantiles(confidence, power, df) * _positive(se, "se"))
 
 
 def sample_size(
-    effect,
-    variance,
-    sigma2_a=0.0,
-    k_a=1,
-    sigma2_b=0.0,
-    k_b=1,
-    alpha=0.05,
-    power=0.8,
-    design_effect=1.0,
-):
+    effect: ArrayLike,
+    variance: ArrayLike,
+    *,
+    within_a: ArrayLike = 0.0,
+    samples_a: ArrayLike = 1,
+    within_b: ArrayLike = 0.0,
+    samples_b: ArrayLike = 1,
+    design_effect: ArrayLike = 1.0,
+    power: ArrayLike = 0.8,
+    confidence: ArrayLike = 0.95,
+) -> int | np.ndarray:
     """Return the number of items for a comparison that finds `effect` with the given power.
 
-    It is (z(1 - alpha/2) + z(power))²·(ω² + s²_a/k_a + s²_b/k_b)/δ² times the design effect,
+    It is (z(1 - α/2) + z(power))²·(ω² + σ²_a/K_a + σ²_b/K_b)/δ² times the design effect,
     rounded up (Miller 2024, arXiv:2411.00640, section 5). `variance` is ω², that of the items'
-    true differences b - a; `sigma2_a` and `sigma2_b` are s²_a and s²_b, the mean variances of the
-    samples of one item, and `k_a` and `k_b` how many there are; `variance_parts` estimates them.
+    true differences b - a; `within_a` and `within_b` are σ²_a and σ²_b, the mean variances of the
+    samples of one item, `samples_a` and `samples_b` how many there are; `variance_parts` estimates
+    them.
     Where `variance` is that of observed differences, sampling is in it already, so leave the
     others out. `design_effect` is the clustered over the naive squared standard error.
 
@@ -157,17 +165,19 @@ def sample_size(
         raise ValueError("effect must not be 0: no number of items finds what is not there")
     total = (
         _positive(variance, "variance", or_zero=True)
-        + _positive(sigma2_a, "sigma2_a", or_zero=True) / _positive(k_a, "k_a")
-        + _positive(sigma2_b, "sigma2_b", or_zero=True) / _positive(k_b, "k_b")
+        + _positive(within_a, "within_a", or_zero=True) / _positive(samples_a, "samples_a")
+        + _positive(within_b, "within_b", or_zero=True) / _positive(samples_b, "samples_b")
     ) * _positive(design_effect, "design_effect")
-    items = np.ceil(_quantiles(alpha, power) ** 2 * total / effect**2)
+    items = np.ceil(_quantiles(confidence, power) ** 2 * total / effect**2)
     return _plain(items.astype(int))
 
 
-def design_errors(effect, se, alpha=0.05) -> DesignErrors:
+def design_errors(
+    effect: ArrayLike, se: ArrayLike, *, confidence: ArrayLike = 0.95
+) -> DesignErrors:
     """Return power, Type-S and Type-M error of a two-sided normal test of a true `effect`.
 
-    With λ = |δ|/SE, z = z(1 - alpha/2), and Φ and φ the normal distribution and its density
+    With λ = |δ|/SE, z = z(1 - α/2), and Φ and φ the normal distribution and its density
 
         power  = Φ(λ - z) + Φ(-λ - z)
         Type S = Φ(-λ - z) / power
@@ -180,19 +190,27 @@ def design_errors(effect, se, alpha=0.05) -> DesignErrors:
     power 0.057, Type-S error 0.240, Type-M error 9.54
     """
     size = np.abs(_number(effect, "effect")) / _positive(se, "se")
-    z = stats.norm.isf(_share(alpha) / 2)
+    z = stats.norm.isf(_alpha(confidence) / 2)
     right, wrong = stats.norm.cdf(size - z), stats.norm.cdf(-size - z)
     magnitude = stats.norm.pdf(size + z) + stats.norm.pdf(size - z) + size * (right - wrong)
     return _errors(right, wrong, magnitude, size)
 
 
-def accuracy_power(n, p10, p01, alpha=0.05, exact=True, correction=False) -> DesignErrors:
+def accuracy_power(
+    n: ArrayLike,
+    p10: ArrayLike,
+    p01: ArrayLike,
+    *,
+    exact: bool = True,
+    continuity: bool = False,
+    confidence: ArrayLike = 0.95,
+) -> DesignErrors:
     """Return power, Type-S and Type-M error of McNemar's test of two systems on `n` items.
 
     `p10` is the probability that on an item only system a is right, `p01` that only b is; the true
     difference in accuracy is p01 - p10. Nothing is simulated: the number m of items on which just
     one is right is binomial, and so, given m, is the number of them that b wins. `exact` and
-    `correction` choose the test as in `mcnemar_test`.
+    `continuity` choose the test as in `mcnemar_test`.
 
     >>> print(accuracy_power(500, p10=0.0025, p01=0.0225))
     power 0.798, Type-S error 0.000, Type-M error 1.12
@@ -204,7 +222,7 @@ def accuracy_power(n, p10, p01, alpha=0.05, exact=True, correction=False) -> Des
 
     Raises ``ValueError`` for numbers that are no probabilities.
     """
-    n, alpha = _positive(n, "n"), _share(alpha)
+    n, alpha = _positive(n, "n"), _alpha(confidence)
     p10, p01 = _number(p10, "p10"), _number(p01, "p01")
     either = p10 + p01
     if not np.all((np.minimum(p10, p01) >= 0) & (either > 0) & (either <= 1 + 1e-12)):
@@ -215,7 +233,7 @@ def accuracy_power(n, p10, p01, alpha=0.05, exact=True, correction=False) -> Des
     m = np.arange(1, n.max() + 1)
     weight = stats.binom.pmf(m, n, np.minimum(either, 1.0))
     wins = stats.binom(m, more / either)  # of the system that is better in truth
-    few = _critical_count(m, alpha, exact, correction)
+    few = _critical_count(m, alpha, exact, continuity)
     right, wrong = wins.sf(m - few - 1), wins.cdf(few)
     # E[W; W >= k] = m·p·P(W' >= k - 1) with W' binomial in m - 1.
     rest = stats.binom(m - 1, more / either)
@@ -225,15 +243,15 @@ def accuracy_power(n, p10, p01, alpha=0.05, exact=True, correction=False) -> Des
     return _errors(right, wrong, gap / n[..., 0], np.abs(p01 - p10))
 
 
-def variance_parts(scores) -> VarianceParts:
+def variance_parts(scores: ArrayLike) -> VarianceParts:
     """Split the variance of `scores` of n items with K samples each into between items and within.
 
     With s² the mean of the items' sample variances and v the sample variance of their means:
     within = s², between = v - s²/K, se² = v/n (one-way random effects; Miller 2024,
     arXiv:2411.00640, section 3.1). Both parts are unbiased, so `between` can come out below 0
     where items hardly differ: read it as 0. Given the difference of two systems' tables, b - a,
-    `between` is the ω² and `within` the s²_a + s²_b of `sample_size`. Items in clusters need the
-    standard error of ``mean_interval(scores.mean(axis=1), cluster)`` in place of `se`.
+    `between` is the ω² and `within` the σ²_a + σ²_b of `sample_size`. Items in clusters need the
+    standard error of ``mean_interval(scores.mean(axis=1), cluster=…)`` in place of `se`.
 
     >>> print(variance_parts([[1, 1], [0, 1], [0, 0], [1, 1]]))
     variance 0.167 between items + 0.125 within, intraclass correlation 0.57 (n = 4, 2 samples each)
@@ -264,10 +282,10 @@ def variance_parts(scores) -> VarianceParts:
     return VarianceParts(*map(float, (between, within, icc, np.sqrt(of_means / n))), n, k)
 
 
-def _critical_count(m, alpha, exact, correction):
+def _critical_count(m, alpha, exact, continuity):
     """Return the largest count c at which McNemar's test rejects c against m - c, else -1."""
     if not exact:
-        return np.floor((m - correction - np.sqrt(m * stats.chi2.isf(alpha, 1))) / 2)
+        return np.floor((m - continuity - np.sqrt(m * stats.chi2.isf(alpha, 1))) / 2)
     tail = alpha / 2 * (1 + 1e-9)  # a p-value of alpha itself rejects, however it was rounded
     fair = stats.binom(m, 0.5)
     count = fair.ppf(tail)
@@ -286,12 +304,17 @@ def _errors(right, wrong, magnitude, effect) -> DesignErrors:
     return DesignErrors(*map(_plain, (total, sign, size)))
 
 
-def _quantiles(alpha, power, df=None):
-    """Return z(1 - alpha/2) + z(power), or the same of Student's t."""
+def _quantiles(confidence, power, df=None):
+    """Return z(1 - α/2) + z(power), or the same of Student's t."""
+    tail, power = _alpha(confidence) / 2, _share(power, "power")
     if df is None:
-        return stats.norm.isf(_share(alpha) / 2) + stats.norm.ppf(_share(power, "power"))
+        return stats.norm.isf(tail) + stats.norm.ppf(power)
     df = _positive(df, "df")
-    return stats.t.isf(_share(alpha) / 2, df) + stats.t.ppf(_share(power, "power"), df)
+    return stats.t.isf(tail, df) + stats.t.ppf(power, df)
+
+
+def _alpha(confidence):
+    return 1 - _share(confidence, "confidence")
 
 
 def _number(value, name):
@@ -311,7 +334,7 @@ def _positive(value, name, or_zero=False):
     return array
 
 
-def _share(value, name="alpha"):
+def _share(value, name):
     array = _number(value, name)
     if not np.all((array > 0) & (array < 1)):
         raise ValueError(f"{name} must lie between 0 and 1, not {value}")

@@ -1,6 +1,13 @@
 """The book's look for figures, and the plot that it draws most: estimates with intervals."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
+
+from .results import table as table_of
 
 # Okabe & Ito's palette (2008, "Color universal design") keeps apart for colour-blind readers.
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = (
@@ -31,14 +38,21 @@ def use_style() -> None:
     )
 
 
-def forest(estimates, ax=None, label="", reference=None, colors=BLUE):
-    """Draw one line a row of `estimates`: a point with its interval and the numbers beside it.
+def forest(
+    estimates: pd.DataFrame | Mapping[str, Any],
+    ax: Axes | None = None,
+    label: str = "",
+    reference: float | None = None,
+    colors: str | Sequence[str] = BLUE,
+) -> Axes:
+    """Draw one line a row of `estimates`: a point with its interval.
 
-    `estimates` is a DataFrame indexed by name with the columns ``estimate``, ``low`` and
-    ``high``, drawn from top to bottom; `label` names the axis with its unit; `reference` draws a
-    dashed line, such as no difference or chance. `colors` is one colour, or one a row. Returns
-    the axes. Chapters 01 and 03 use it.
+    `estimates` is a mapping from names to results such as intervals, or a DataFrame indexed by
+    name with the columns ``estimate``, ``low`` and ``high``, drawn from top to bottom; `label`
+    names the axis with its unit; `reference` draws a dashed line, such as no difference or chance.
+    `colors` is one colour, or one a row. Returns the axes.
     """
+    estimates = estimates if isinstance(estimates, pd.DataFrame) else table_of(estimates)
     ax = ax or plt.subplots(figsize=(7, 0.9 + 0.32 * len(estimates)))[1]
     rows = range(len(estimates))[::-1]
     ax.hlines(rows, estimates.low, estimates.high, colors=colors, lw=2.5)
@@ -53,13 +67,15 @@ def forest(estimates, ax=None, label="", reference=None, colors=BLUE):
     return ax
 
 
-def decision_heatmap(table, alpha=0.05, ax=None):
+def decision_heatmap(
+    table: pd.DataFrame, ax: Axes | None = None, *, confidence: float = 0.95
+) -> Axes:
     """Draw the decision on every pair of systems in `table`, the result of `compare_all`.
 
     A cell shows the mean of the row's scores less the column's. It is blue where the row is better
-    and orange where the column is, by ``p_adjusted <= alpha``, and grey where the data do not
-    decide. Systems stand from the highest mean to the lowest; a pair that was not compared stays
-    white. Returns the axes. Chapter 13 uses it.
+    and orange where the column is, by ``p_adjusted <= 1 - confidence``, and grey where the data do
+    not decide. Systems stand from the highest mean to the lowest; a pair that was not compared
+    stays white. Returns the axes.
     """
     means = dict(zip(table.a, table.mean_a, strict=True))
     means |= dict(zip(table.b, table.mean_b, strict=True))
@@ -69,7 +85,7 @@ def decision_heatmap(table, alpha=0.05, ax=None):
     for pair in table.itertuples():
         a, b = names.index(pair.a), names.index(pair.b)
         for row, column, gap in ((b, a, pair.estimate), (a, b, -pair.estimate)):
-            decided = pair.p_adjusted <= alpha
+            decided = pair.p_adjusted <= 1 - confidence
             color = (BLUE if gap > 0 else ORANGE) if decided else pale
             ax.add_patch(
                 plt.Rectangle((column - 0.5, row - 0.5), 1, 1, fc=color, ec="white", lw=1.5)
