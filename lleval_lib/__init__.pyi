@@ -2,12 +2,13 @@
 from .bootstrap import bootstrap_interval as bootstrap_interval
 from .crossval import ResampledComparison as ResampledComparison
 from .crossval import resampled_t_test as resampled_t_test
-from .data import load_aclsum as load_aclsum
-from .data import load_alpaca_eval as load_alpaca_eval
-from .data import load_alpaca_judges as load_alpaca_judges
-from .data import load_easy_vqa as load_easy_vqa
-from .data import load_mmlu_dev as load_mmlu_dev
-from .data import load_reviews as load_reviews
+from .datasets.aclsum import load_aclsum as load_aclsum
+from .datasets.alpaca_eval import load_alpaca_eval as load_alpaca_eval
+from .datasets.alpaca_eval import load_alpaca_judges as load_alpaca_judges
+from .datasets.easy_vqa import load_easy_vqa as load_easy_vqa
+from .datasets.mmlu import load_mmlu_dev as load_mmlu_dev
+from .datasets.reviews import load_plots as load_plots
+from .datasets.reviews import load_reviews as load_reviews
 from .exercises import check as check
 from .fetching import fetch as fetch
 from .intervals import macro_interval as macro_interval
@@ -21,7 +22,6 @@ from .many import nemenyi_difference as nemenyi_difference
 from .many import rank_intervals as rank_intervals
 from .models import LM as LM
 from .models import Encoder as Encoder
-from .models import embed as embed
 from .models import load_encoder as load_encoder
 from .models import load_lm as load_lm
 from .online import Cuped as Cuped
@@ -58,8 +58,8 @@ from .plots import RED as RED
 from .plots import decision_heatmap as decision_heatmap
 from .plots import forest as forest
 from .plots import use_style as use_style
-from .recorded import review_task as review_task
 from .records import load_records as load_records
+from .records import make_records as make_records
 from .records import read_records as read_records
 from .records import validate_records as validate_records
 from .records import write_records as write_records
@@ -69,6 +69,7 @@ from .results import Comparison as Comparison
 from .results import Interval as Interval
 from .results import TestResult as TestResult
 from .results import table as table
+from .scoring import embed as embed
 from .scoring import generate as generate
 from .scoring import loglikelihood as loglikelihood
 from .tasks import Task as Task
