@@ -37,6 +37,7 @@ def test_wrong_command(capsys, arguments, reason):
     assert reason in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_fetch_says_what_it_has(capsys):
     main(["fetch"])
     said = capsys.readouterr().out.splitlines()

@@ -1,7 +1,6 @@
 """The report says what the statistics say, in words, tables and pictures."""
 
 import re
-import shutil
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,7 +10,6 @@ import pandas as pd
 import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
-from test_book import CHROMIUM_ARGS
 
 import lleval_lib as ll
 from lleval_lib import many
@@ -377,17 +375,6 @@ def test_figure_has_every_difference(three):
     axes = ll.comparison_report(three).plot()
     assert [t.get_text() for t in axes.get_yticklabels()] == ["b", "c"]
     assert axes.get_xlabel() == "difference from a"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    names = ["chromium", "chromium-browser", "google-chrome"]
-    executable = next(filter(None, map(shutil.which, names)), None)
-    if executable is None:
-        pytest.skip(f"needs one of {', '.join(names)} on the PATH")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=executable, args=CHROMIUM_ARGS)
 
 
 @pytest.mark.slow
