@@ -164,7 +164,7 @@ def each_chapter():
         yield pytest.param(path, marks=pytest.mark.skipif(skip, reason=reason), id=path.stem)
 
 
-@pytest.mark.parametrize("path", each_chapter())
+@pytest.mark.parametrize("path", [*each_chapter()])
 def test_a_chapter_runs_alone_on_colab(path, python, kernel, tmp_path, request):
     folder = tmp_path / "content"
     folder.mkdir()
