@@ -18,7 +18,7 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from .inputs import Cluster, Rng, cluster_numbers, finite, paired_systems, require_share
+from .inputs import Cluster, Rng, Scores, cluster_numbers, finite, paired_systems, require_share
 from .pairs import compare
 from .results import TestResult
 from .results import table as table_of
@@ -27,7 +27,7 @@ CORRECTIONS = ("holm", "fdr_bh", "bonferroni", "none")
 
 
 def compare_all(
-    scores,
+    scores: Scores,
     *,
     correction: str = "holm",
     baseline: str | None = None,
@@ -81,7 +81,7 @@ def adjust(p_values, correction: str) -> np.ndarray:
     return p if correction == "none" else multipletests(p, method=correction)[1]
 
 
-def friedman_test(scores, *, cluster: Cluster = None) -> TestResult:
+def friedman_test(scores: Scores, *, cluster: Cluster = None) -> TestResult:
     """Test that three or more systems are alike by their ranks within each item (Friedman 1937).
 
     A block is an item, or with clusters the mean of a cluster; the p-value is that of chi² with
@@ -130,7 +130,7 @@ def nemenyi_difference(n_systems: int, n_blocks: int, *, confidence: float = 0.9
 
 
 def rank_intervals(
-    scores,
+    scores: Scores,
     *,
     resamples: int = 2_000,
     cluster: Cluster = None,
@@ -185,7 +185,7 @@ def _share_first(table, clusters, rng, resamples) -> np.ndarray:
     return (first / first.sum(axis=1, keepdims=True)).mean(axis=0)
 
 
-def _score_table(scores, cluster: Cluster) -> tuple[pd.DataFrame, np.ndarray]:
+def _score_table(scores: Scores, cluster: Cluster) -> tuple[pd.DataFrame, np.ndarray]:
     """Return the scores as a table of items by systems, and the number of each item's cluster."""
     if isinstance(scores, pd.DataFrame) and "system" in scores.columns:
         if cluster is not None:

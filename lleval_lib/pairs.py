@@ -12,7 +12,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_effectsize
 
-from .inputs import Cluster, Rng, paired_systems, require_two_clusters
+from .inputs import Cluster, Rng, Scores, paired_systems, require_two_clusters
 from .intervals import clustered_mean
 from .results import Comparison, Interval, TestResult, t_comparison
 
@@ -37,7 +37,9 @@ class EffectSizes:
         return "; ".join([str(self.comparison), ", ".join(shown)])
 
 
-def compare(a, b, *, cluster: Cluster = None, confidence: float = 0.95) -> Comparison:
+def compare(
+    a: Scores, b: Scores, *, cluster: Cluster = None, confidence: float = 0.95
+) -> Comparison:
     """Compare two systems on the same items: the mean of the paired differences b - a.
 
     `a` and `b` are records of one system each, matched by ``item_id``, or two equally long
@@ -56,7 +58,7 @@ def compare(a, b, *, cluster: Cluster = None, confidence: float = 0.95) -> Compa
 
 
 def mcnemar_test(
-    a, b, *, exact: bool = True, continuity: bool = False, cluster: Cluster = None
+    a: Scores, b: Scores, *, exact: bool = True, continuity: bool = False, cluster: Cluster = None
 ) -> TestResult:
     """Test whether two systems are right equally often, by the items that only one has right.
 
@@ -101,7 +103,7 @@ def mcnemar_test(
 
 
 def permutation_test(
-    a, b, *, resamples: int = 9999, cluster: Cluster = None, rng: Rng = None
+    a: Scores, b: Scores, *, resamples: int = 9999, cluster: Cluster = None, rng: Rng = None
 ) -> TestResult:
     """Test whether the names of two systems could be exchanged, by exchanging them.
 
@@ -146,7 +148,7 @@ def permutation_test(
     return TestResult(name, float((y - x).mean()), float(p), np.nan, len(x), groups)
 
 
-def wilcoxon_test(a, b, *, cluster: Cluster = None) -> TestResult:
+def wilcoxon_test(a: Scores, b: Scores, *, cluster: Cluster = None) -> TestResult:
     """Test by signed ranks whether the differences b - a lie symmetrically about 0.
 
     `a`, `b` and `cluster` are as in `compare`. With clusters the ranks are of the clusters' mean
@@ -176,7 +178,7 @@ def wilcoxon_test(a, b, *, cluster: Cluster = None) -> TestResult:
     return TestResult(name, float(statistic), float(p), np.nan, len(x), groups)
 
 
-def equivalence_test(a, b, margin: float, *, cluster: Cluster = None) -> TestResult:
+def equivalence_test(a: Scores, b: Scores, margin: float, *, cluster: Cluster = None) -> TestResult:
     """Test whether the mean difference of two systems is smaller than `margin` both ways.
 
     That compare finds no difference does not show that there is none. Here the hypothesis to
@@ -199,7 +201,9 @@ def equivalence_test(a, b, margin: float, *, cluster: Cluster = None) -> TestRes
     return _one_sided(name, distance, found.difference)
 
 
-def noninferiority_test(a, b, margin: float, *, cluster: Cluster = None) -> TestResult:
+def noninferiority_test(
+    a: Scores, b: Scores, margin: float, *, cluster: Cluster = None
+) -> TestResult:
     """Test whether system b is worse than a by less than `margin`, if at all.
 
     For a cheaper b that need not be better. The hypothesis to reject is b - a <= -`margin`, by
@@ -215,7 +219,7 @@ def noninferiority_test(a, b, margin: float, *, cluster: Cluster = None) -> Test
     return _one_sided(name, distance, found.difference)
 
 
-def effect_sizes(a, b, *, cluster: Cluster = None) -> EffectSizes:
+def effect_sizes(a: Scores, b: Scores, *, cluster: Cluster = None) -> EffectSizes:
     """Return how far b is from a: the comparison in the scores' own units, and without units.
 
     `a`, `b` and `cluster` are as in `compare`. The difference of the means is what to report; the
