@@ -192,7 +192,7 @@ def _score_table(scores, cluster: Cluster) -> tuple[pd.DataFrame, np.ndarray]:
             scores = scores.assign(cluster=cluster_numbers(cluster, len(scores), scores))
         parts = [scores[scores.system == name] for name in scores.system.unique()]
         _require_two(len(parts))
-        columns = {}
+        columns: dict[str, np.ndarray] = {}
         for part in parts[1:]:
             (first, other), x, y, clusters = paired_systems(parts[0], part)
             columns |= {first: x, other: y}

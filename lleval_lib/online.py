@@ -54,12 +54,12 @@ def sample_ratio_test(counts: ArrayLike, expected: ArrayLike | None = None) -> T
     if len(observed) < 2 or (observed < 0).any() or (observed % 1 != 0).any() or not observed.sum():
         raise ValueError(
             f"counts must be the numbers of users in two or more groups, such as [600, 400], "
-            f"not {counts}"
+            f"not {counts!r}"
         )
     shares = np.ones(len(observed)) if expected is None else finite(expected, "expected")
     if len(shares) != len(observed) or (shares <= 0).any():
         raise ValueError(
-            f"expected must be {len(observed)} positive shares, one for each group, not {expected}"
+            f"expected must be {len(observed)} positive shares, one a group, not {expected!r}"
         )
     n = int(observed.sum())
     found = stats.chisquare(observed, n * shares / shares.sum())
@@ -129,7 +129,7 @@ def cuped(
     for name, k in (("outcome", 0), ("covariate", 1)):
         if all(part[k, k] == 0 for part in parts):
             raise ValueError(f"{name} does not vary within the groups: there is nothing to adjust")
-    covariance = sum(parts)
+    covariance = np.sum(parts, axis=0)
     theta = float(covariance[0, 1] / covariance[1, 1])
     adjusted = y - theta * (x - x.mean())
     return Cuped(
@@ -275,15 +275,14 @@ def _arms(treated, cluster: Cluster, n: int) -> tuple[np.ndarray, np.ndarray]:
 def _comparison(y, arm, clusters, confidence: float, estimated: int = 0) -> Comparison:
     """Return treatment - control; `estimated` is the number of slopes estimated for `y`."""
     rows = (~arm, arm)
-    means = [float(y[r].mean()) for r in rows]
+    control, treatment = (float(y[r].mean()) for r in rows)
     variances = [_covariance(y[r, None], clusters[r])[0, 0] for r in rows]
     dfs = [len(np.unique(clusters[r])) - 1 for r in rows]
     whole = welch_df(variances, dfs)
     df = whole - estimated
     se = float(np.sqrt(sum(variances) * whole / df))
-    estimate = means[1] - means[0]
-    interval = t_interval(estimate, se, df, len(y), sum(dfs) + 2, confidence)
-    return t_comparison(("control", "treatment"), *means, interval)
+    interval = t_interval(treatment - control, se, df, len(y), sum(dfs) + 2, confidence)
+    return t_comparison(("control", "treatment"), control, treatment, interval)
 
 
 def _covariance(columns: np.ndarray, clusters: np.ndarray) -> np.ndarray:

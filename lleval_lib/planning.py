@@ -103,10 +103,10 @@ def power(
 
     Raises ``ValueError`` unless `se` is positive and `confidence` between 0 and 1.
     """
-    effect, se, alpha = np.abs(_number(effect, "effect")), _positive(se, "se"), _alpha(confidence)
+    shift, alpha = np.abs(_number(effect, "effect")) / _positive(se, "se"), _alpha(confidence)
     if df is None:
-        return _plain(normal_power(effect, 1, alpha, sigma=se))
-    critical, shift = stats.t.isf(alpha / 2, _positive(df, "df")), effect / se
+        return _plain(normal_power(shift, 1, alpha))
+    critical = stats.t.isf(alpha / 2, _positive(df, "df"))
     # By symmetry P(T < -t) is that of T > t with the shift reversed. statsmodels' ttest_power asks
     # for the left tail itself, which is nan from a shift of about 8.
     return _plain(stats.nct.sf(critical, df, shift) + stats.nct.sf(critical, df, -shift))
@@ -160,15 +160,15 @@ def sample_size(
     15.7·s²/δ², which the rule of thumb 16·s²/δ² rounds up by 2% (Lehr 1992, Statistics in Medicine
     11). The formula is that of a normal test; a t-test needs about two items more.
     """
-    effect = _number(effect, "effect")
-    if np.any(effect == 0):
+    gap = _number(effect, "effect")
+    if np.any(gap == 0):
         raise ValueError("effect must not be 0: no number of items finds what is not there")
     total = (
         _positive(variance, "variance", or_zero=True)
         + _positive(within_a, "within_a", or_zero=True) / _positive(samples_a, "samples_a")
         + _positive(within_b, "within_b", or_zero=True) / _positive(samples_b, "samples_b")
     ) * _positive(design_effect, "design_effect")
-    items = np.ceil(_quantiles(confidence, power) ** 2 * total / effect**2)
+    items = np.ceil(_quantiles(confidence, power) ** 2 * total / gap**2)
     return _plain(items.astype(int))
 
 
@@ -222,25 +222,25 @@ def accuracy_power(
 
     Raises ``ValueError`` for numbers that are no probabilities.
     """
-    n, alpha = _positive(n, "n"), _alpha(confidence)
-    p10, p01 = _number(p10, "p10"), _number(p01, "p01")
-    either = p10 + p01
-    if not np.all((np.minimum(p10, p01) >= 0) & (either > 0) & (either <= 1 + 1e-12)):
+    items, alpha = _positive(n, "n"), _alpha(confidence)
+    only_a, only_b = _number(p10, "p10"), _number(p01, "p01")
+    either, more = only_a + only_b, np.maximum(only_a, only_b)
+    if not np.all((np.minimum(only_a, only_b) >= 0) & (either > 0) & (either <= 1 + 1e-12)):
         raise ValueError("p10 and p01 must not be negative, and their sum lie above 0 and up to 1")
-    if np.any(n % 1):
+    if np.any(items % 1):
         raise ValueError("n must be whole numbers of items")
-    n, either, more, alpha = (x[..., None] for x in (n, either, np.maximum(p10, p01), alpha))
-    m = np.arange(1, n.max() + 1)
-    weight = stats.binom.pmf(m, n, np.minimum(either, 1.0))
+    either, more = either[..., None], more[..., None]
+    m = np.arange(1, items.max() + 1)
+    weight = stats.binom.pmf(m, items[..., None], np.minimum(either, 1.0))
     wins = stats.binom(m, more / either)  # of the system that is better in truth
-    few = _critical_count(m, alpha, exact, continuity)
+    few = _critical_count(m, alpha[..., None], exact, continuity)
     right, wrong = wins.sf(m - few - 1), wins.cdf(few)
     # E[W; W >= k] = m·p·P(W' >= k - 1) with W' binomial in m - 1.
     rest = stats.binom(m - 1, more / either)
     mean = m * more / either
     gap = 2 * mean * rest.sf(m - few - 2) - m * right + m * wrong - 2 * mean * rest.cdf(few - 1)
     right, wrong, gap = ((weight * x).sum(axis=-1) for x in (right, wrong, gap))
-    return _errors(right, wrong, gap / n[..., 0], np.abs(p01 - p10))
+    return _errors(right, wrong, gap / items, np.abs(only_b - only_a))
 
 
 def variance_parts(scores: ArrayLike) -> VarianceParts:
@@ -278,8 +278,8 @@ def variance_parts(scores: ArrayLike) -> VarianceParts:
     within = table.var(axis=1, ddof=1).mean()
     of_means = table.mean(axis=1).var(ddof=1)
     between = of_means - within / k
-    icc = between / (between + within)
-    return VarianceParts(*map(float, (between, within, icc, np.sqrt(of_means / n))), n, k)
+    icc, se = between / (between + within), np.sqrt(of_means / n)
+    return VarianceParts(float(between), float(within), float(icc), float(se), n, k)
 
 
 def _critical_count(m, alpha, exact, continuity):

@@ -79,7 +79,7 @@ def decision_heatmap(
     """
     means = dict(zip(table.a, table.mean_a, strict=True))
     means |= dict(zip(table.b, table.mean_b, strict=True))
-    names = sorted(means, key=means.get, reverse=True)
+    names = sorted(means, key=means.__getitem__, reverse=True)
     ax = ax or plt.subplots(figsize=(4 + 0.38 * len(names), 2.4 + 0.36 * len(names)))[1]
     pale = "#E5E7EB"
     for pair in table.itertuples():

@@ -118,10 +118,12 @@ def t_interval(
     )
 
 
-def t_comparison(names, mean_a: float, mean_b: float, difference: Interval) -> Comparison:
+def t_comparison(
+    names: tuple[str, str], mean_a: float, mean_b: float, difference: Interval
+) -> Comparison:
     """Return the comparison of two means with the t-test of no difference."""
     p = t_p_value(difference.estimate, difference.se, difference.df)
-    return Comparison(*names, float(mean_a), float(mean_b), difference, p)
+    return Comparison(names[0], names[1], float(mean_a), float(mean_b), difference, p)
 
 
 def p_text(p: float) -> str:
