@@ -11,6 +11,7 @@ Miller 2015, Journal of Human Resources 50, section VI).
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 
@@ -19,17 +20,18 @@ def covariance_of_means(columns: np.ndarray, clusters: np.ndarray) -> np.ndarray
 
     `columns` has shape (n, k); `clusters` are the clusters' numbers 0, 1, …, at least two. For the
     covariance of two means a square above becomes the product of the two columns' sums. A column
-    that is constant but for rounding has no variance: its row and column are exactly 0.
+    whose clusters are alike but for rounding has no variance: its row and column are exactly 0.
     """
     n, groups = len(columns), int(clusters.max()) + 1
-    residuals = np.where(is_constant(columns), 0.0, columns - columns.mean(axis=0))
+    residuals = columns - columns.mean(axis=0)
     sums = np.column_stack([np.bincount(clusters, column) for column in residuals.T])
+    sums = drop_rounding(sums, np.abs(columns).max(axis=0))
     return groups / (groups - 1) * (sums.T @ sums) / n**2
 
 
-def is_constant(columns: np.ndarray) -> np.ndarray:
-    """Return for each column whether all its values are one, but for rounding."""
-    return np.ptp(columns, axis=0) <= 1e-12 * np.abs(columns).max(axis=0)
+def drop_rounding(values: ArrayLike, scale: ArrayLike) -> np.ndarray:
+    """Return `values` with 0 for what is only the rounding error of numbers of size `scale`."""
+    return np.where(np.abs(values) <= 1e-12 * np.asarray(scale), 0.0, values)
 
 
 def welch_df(variances, dfs) -> float:
