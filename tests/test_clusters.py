@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from builders import clustered
 from statsmodels.regression.linear_model import OLS
 
 import lleval_lib as ll
-from builders import clustered
 from lleval_lib.clusters import covariance_of_means, t_p_value, welch_df
 
 
@@ -105,3 +105,9 @@ def test_welchs_degrees_of_freedom():
 @pytest.mark.parametrize(("estimate", "p"), [(0.0, 1.0), (0.3, 0.0)])
 def test_without_variance_the_p_value_is_1_or_0(estimate, p):
     assert t_p_value(estimate, 0.0, 5) == p
+
+
+def test_clusters_that_are_alike_but_for_rounding_have_no_variance():
+    scores = [0.1, 0.2, 0.3, 0.3, 0.2, 0.1, 0.2, 0.1, 0.3]
+    found = ll.mean_interval(scores, cluster=np.repeat([0, 1, 2], 3))
+    assert (found.se, found.low, found.high) == (0, found.estimate, found.estimate)

@@ -11,9 +11,9 @@ from inspect import getmembers, isfunction, signature
 import numpy as np
 import pandas as pd
 import pytest
+from builders import CALLS, SCORES, TABLE, films, records, records_of, same
 
 import lleval_lib as ll
-from builders import CALLS, SCORES, TABLE, films, records, records_of, same
 
 
 def _macro(scores, **options):

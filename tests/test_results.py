@@ -5,9 +5,9 @@ from dataclasses import fields
 import numpy as np
 import pandas as pd
 import pytest
+from builders import DARWIN, answers
 
 import lleval_lib as ll
-from builders import DARWIN, answers
 
 
 def test_printed_interval():
