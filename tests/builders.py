@@ -69,7 +69,7 @@ def same(found, expected, rel=1e-9):
     """Assert that two results, or tables of them, agree in every field; nan equals nan."""
     assert type(found) is type(expected)
     tables = [r if isinstance(r, pd.DataFrame) else ll.table([r]) for r in (found, expected)]
-    pd.testing.assert_frame_equal(*tables, rtol=rel, atol=1e-12)
+    pd.testing.assert_frame_equal(*tables, check_dtype=False, rtol=rel, atol=1e-12)
 
 
 # Every statistic of the library as a call that lacks only what a test adds: cluster=, rng=, ….

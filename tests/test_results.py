@@ -62,20 +62,20 @@ def test_results_of_several_kinds_share_a_table():
 
 @pytest.mark.parametrize("nothing", [[], {}])
 def test_a_table_of_nothing(nothing):
-    with pytest.raises(ValueError, match="results must be results .*: there are none"):
+    with pytest.raises(ValueError, match=r"results must be results .*: there are none"):
         ll.table(nothing)
 
 
 @pytest.mark.parametrize("strange", [0.5, ll.Interval, pd.DataFrame({"a": [1]})])
 def test_a_table_of_what_is_no_result(strange):
-    with pytest.raises(ValueError, match="results must be results of this library, .*: found"):
+    with pytest.raises(ValueError, match=r"results must be results of this library, .*: found"):
         ll.table([ll.mean_interval([1, 0]), strange])
 
 
 def test_a_result_with_two_of_a_name_cannot_be_one_row():
     """A Cuped holds two comparisons: laid out flat, one would hide the other."""
     found = ll.cuped([1.0, 0, 1, 1], [0.2, 0.1, 0.9, 1], [True, False, True, False])
-    with pytest.raises(ValueError, match="Cuped has two columns .*'a'.*: give its parts"):
+    with pytest.raises(ValueError, match=r"Cuped has two columns .*'a'.*: give its parts"):
         ll.table([found])
     table = ll.table({"plain": found.plain, "adjusted": found.adjusted})
     assert table.estimate.to_list() == [
