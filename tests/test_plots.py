@@ -21,9 +21,8 @@ def test_a_forest_draws_a_line_a_result_from_top_to_bottom():
     for given in (results, ll.table(results)):
         ax = ll.forest(given, label="accuracy", reference=0.5, colors=[ll.BLUE, ll.RED])
         lines, points = ax.collections
-        places = dict(
-            zip((t.get_text() for t in ax.get_yticklabels()), ax.get_yticks(), strict=True)
-        )
+        names = [tick.get_text() for tick in ax.get_yticklabels()]
+        places = dict(zip(names, ax.get_yticks(), strict=True))
         assert places["x"] > places["y"]
         for segment, point, (name, found) in zip(
             lines.get_segments(), points.get_offsets(), results.items(), strict=True
