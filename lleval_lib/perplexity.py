@@ -2,17 +2,22 @@
 
 Perplexity is exp(-ln P / tokens). It depends on what the tokenizer calls a token, so it compares
 models that share a tokenizer. Bits per byte divides by the bytes of the text instead, which no
-tokenizer can change: it compares any two models. Chapter 02 derives both.
+tokenizer can change: it compares any two models.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .models import LM
-from .prefix_tree import sum_of_logs
+from .prefix_tree import Row, sum_of_logs
 from .scoring import first_token
 
 
-def rolling_loglikelihood(lm: LM, texts, window=None, stride=None) -> np.ndarray:
+def rolling_loglikelihood(
+    lm: LM, texts: Iterable[str], window: int | None = None, stride: int | None = None
+) -> np.ndarray:
     """Return ln P of each whole text, however long, float64, in nats.
 
     Every token is scored once. The first `window` tokens are scored together, given the
@@ -25,7 +30,7 @@ def rolling_loglikelihood(lm: LM, texts, window=None, stride=None) -> np.ndarray
     tokenizer's own way to cut the text; other ways would add probability, so it is a lower bound.
 
     Raises ``ValueError``, naming the text, for one without tokens, and for a window or stride
-    that the model does not have. Chapter 02 uses it.
+    that the model does not have.
     """
     longest = lm.model.config.max_position_embeddings
     window = longest if window is None else window
@@ -34,7 +39,8 @@ def rolling_loglikelihood(lm: LM, texts, window=None, stride=None) -> np.ndarray
         raise ValueError(f"window= must lie between 1 and {longest:,}, not {window}")
     if not 1 <= stride <= window:
         raise ValueError(f"stride= must lie between 1 and the window, {window:,}, not {stride}")
-    rows, owner = [], []
+    rows: list[Row] = []
+    owner: list[int] = []
     for i, text in enumerate(texts):
         tokens = lm.tokenizer.encode(text, add_special_tokens=False, verbose=False)
         if not tokens:
@@ -50,7 +56,7 @@ def rolling_loglikelihood(lm: LM, texts, window=None, stride=None) -> np.ndarray
     return np.bincount(owner, sum_of_logs(lm, rows))
 
 
-def bits_per_byte(logliks, texts) -> np.ndarray:
+def bits_per_byte(logliks: ArrayLike, texts: Iterable[str]) -> np.ndarray:
     """Return -log2 P(text) divided by the length of the text in UTF-8 bytes, for each text.
 
     `logliks` are ln P of the n texts in nats. A code built on the model needs that many bits for
@@ -59,7 +65,7 @@ def bits_per_byte(logliks, texts) -> np.ndarray:
     >>> bits_per_byte([-8 * np.log(2)], ["word"])
     array([2.])
 
-    Raises ``ValueError`` for unequal numbers or an empty text. Chapter 02 derives it.
+    Raises ``ValueError`` for unequal numbers or an empty text.
     """
     logliks = np.asarray(logliks, dtype=float)
     sizes = np.array([len(text.encode()) for text in texts])

@@ -11,6 +11,7 @@ arXiv:2305.09781), keeping the prefixes of a tree to SGLang (Zheng et al. 2024, 
 
 from bisect import bisect_left
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -20,6 +21,9 @@ from tqdm import tqdm
 from transformers import DynamicCache
 
 from .models import LM
+
+# Tokens of a row, and how many of the last are scored.
+Row = tuple[tuple[int, ...], int]
 
 # On two processor cores longer packs run no faster, and attend to more strangers' tokens.
 _PACK = 512
@@ -42,13 +46,12 @@ class Tree:
     reads: dict[int, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
 
 
-def sum_of_logs(lm: LM, rows) -> np.ndarray:
+def sum_of_logs(lm: LM, rows: Sequence[Row]) -> np.ndarray:
     """Return for each row the sum of ln P of its last tokens given those before, float64, in nats.
 
     `rows` is a sequence of (tokens, n): a tuple of token numbers, at most one more than the
     model's window, of which the last n are scored. A model whose layers do not all take a mask
-    (sliding windows, recurrences, ALiBi) is run row by row instead. Chapters 02 and 03 use it,
-    through ``rolling_loglikelihood`` and ``loglikelihood``.
+    (sliding windows, recurrences, ALiBi) is run row by row instead.
     """
     with torch.inference_mode():
         if not _takes_a_mask(lm.model):
@@ -74,7 +77,7 @@ def one_by_one(lm: LM, tokens: tuple[int, ...], n: int) -> float:
     return float(_logs(logits, list(range(n)), list(tokens[-n:])).sum())
 
 
-def build(rows) -> Tree:
+def build(rows: Sequence[Row]) -> Tree:
     """Return the tree of the rows' prefixes, each row's last token excepted: it is only asked for.
 
     >>> build([((5, 6, 7), 1), ((5, 6, 8), 1), ((5, 9, 7), 2)]).tokens

@@ -1,7 +1,7 @@
 """Records: one row per (system, task, item), the table between inference and statistics.
 
 Everything upstream (`evaluate`, the recorded results, other tools' logs) produces this table and
-everything downstream (intervals, tests, plots) consumes it. Chapter 03 introduces it.
+everything downstream (intervals, tests, plots) consumes it.
 
 ===========  =========  ==========================================================================
 column       kind       meaning
@@ -10,22 +10,25 @@ system       text       what was evaluated: model, prompt and decoding together
 task         text       on what
 item_id      text       the item; unique within a system and task
 cluster      text       items of one cluster may depend on each other (the film of a review)
-prompt       text       what the system was given
+prompt       text       what the system was given; the one column that may be left out
 target       text       the right answer
 prediction   text       the system's answer
 score        number     how good the answer is; for accuracy 1 or 0
 loglik       number     ln P(target | prompt) in nats; missing where a system gives none
 ===========  =========  ==========================================================================
 
-Further columns are kept as they are.
+``loglik_<answer>`` is ln P(answer | prompt) of each possible answer: its text where the answers
+are the same for every item, else its number 0, 1, … Further columns are kept as they are.
 """
 
 import os
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 COLUMNS = (
     "system",
@@ -38,8 +41,63 @@ COLUMNS = (
     "score",
     "loglik",
 )
+OPTIONAL = {"prompt"}
 _KEY = ["system", "task", "item_id"]
 _NUMBERS = {"score", "loglik"}
+
+
+def make_records(
+    system: str,
+    task: str,
+    items: pd.DataFrame,
+    *,
+    prediction: ArrayLike,
+    score: ArrayLike,
+    prompt: ArrayLike | None = None,
+    logliks: Mapping[str, ArrayLike] | None = None,
+    loglik: ArrayLike | None = None,
+    **more: object,
+) -> pd.DataFrame:
+    """Return the validated records of one system on the n `items` of a task, in their order.
+
+    `items` has the columns ``item_id``, ``cluster`` and ``target``. `prediction`, `score` and
+    `prompt` are n values each. `logliks` maps each possible answer to its n log-likelihoods in
+    nats, which become the columns ``loglik_<answer>``. `loglik` is that of the target: if it is
+    not given, it is looked up in `logliks`, and is missing where the target is not among them.
+    `more` are further columns, of n values or of one for all.
+
+    Raises ``ValueError`` as `validate_records`, and for a column that has not n values.
+    """
+    require_item_columns(items, task)
+    # "dict" and not "|", so that a name given twice is an error.
+    columns = dict(
+        **{"system": system, "task": task, "item_id": items.item_id, "cluster": items.cluster},
+        **({} if prompt is None else {"prompt": prompt}),
+        **{"target": items.target, "prediction": prediction, "score": score, "loglik": loglik},
+        **{f"loglik_{answer}": values for answer, values in (logliks or {}).items()},
+        **more,
+    )
+    n = len(items)
+    records = pd.DataFrame({name: _column(name, v, n) for name, v in columns.items()}, range(n))
+    if loglik is None:
+        records["loglik"] = _of_target(records)
+    return validate_records(records).astype(dict.fromkeys(_NUMBERS, float))
+
+
+def _column(name: str, values, n: int):
+    """Return one value, or n values without their labels: rows of records go by place."""
+    if not pd.api.types.is_list_like(values):
+        return values
+    if len(values) != n:
+        raise ValueError(f"{name} has {len(values):,} values for {n:,} items")
+    return values.to_numpy() if isinstance(values, pd.Series) else list(values)
+
+
+def require_item_columns(items: pd.DataFrame, task: str) -> None:
+    """Raise a ``ValueError`` that names the column if `items` are not the items of a task."""
+    for column in ("item_id", "cluster", "target"):
+        if column not in items.columns:
+            raise ValueError(f"the items of task {task!r} lack the column {column!r}")
 
 
 def validate_records(records: pd.DataFrame) -> pd.DataFrame:
@@ -49,12 +107,13 @@ def validate_records(records: pd.DataFrame) -> pd.DataFrame:
     empty table, a missing text, a score that is missing or infinite, a column of numbers that is
     not one, or two rows of the same system, task and item.
     """
-    missing = [name for name in COLUMNS if name not in records.columns]
+    needed = [name for name in COLUMNS if name not in OPTIONAL]
+    missing = [name for name in needed if name not in records.columns]
     if missing:
-        raise ValueError(f"records lack the column {missing[0]!r}; they need {', '.join(COLUMNS)}")
+        raise ValueError(f"records lack the column {missing[0]!r}; they need {', '.join(needed)}")
     if records.empty:
         raise ValueError("the table of records is empty: there is nothing to evaluate")
-    for name in COLUMNS:
+    for name in [name for name in COLUMNS if name in records.columns]:
         column = records[name]
         if name in _NUMBERS:
             if not pd.api.types.is_numeric_dtype(column):
@@ -79,7 +138,7 @@ def validate_records(records: pd.DataFrame) -> pd.DataFrame:
     return records
 
 
-def write_records(records: pd.DataFrame, path) -> None:
+def write_records(records: pd.DataFrame, path: str | Path) -> None:
     """Validate `records` and write them to the Parquet file `path`, in one step."""
     path = Path(path)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
@@ -90,7 +149,7 @@ def write_records(records: pd.DataFrame, path) -> None:
         scratch.unlink(missing_ok=True)
 
 
-def read_records(path) -> pd.DataFrame:
+def read_records(path: str | Path) -> pd.DataFrame:
     """Return the records in the Parquet file `path`, validated.
 
     Raises ``FileNotFoundError`` or ``ValueError`` naming the file.
@@ -104,15 +163,46 @@ def read_records(path) -> pd.DataFrame:
 
 
 def load_records(name: str) -> pd.DataFrame:
-    """Return the results recorded in the library under `name`, validated.
+    """Return the results recorded in the library under `name`, validated, without prompts.
 
-    "reviews": systems on the test films of ``load_reviews`` (chapter 03). They are rebuilt by
-    ``make records``; a test scores a random sample of them anew. An unknown name raises a
-    ``LookupError`` that lists those there are.
+    "reviews": ten systems on the test films of ``load_reviews``. The file
+    ``experiments/<name>.py`` makes them, ``results/<name>.toml`` says when and how that was done,
+    and a test scores a random sample of them anew. An unknown name raises a ``LookupError`` that
+    lists those there are.
     """
-    folder = Path(str(resources.files(__package__).joinpath("records")))
+    folder = Path(str(resources.files(__package__).joinpath("results")))
     path = folder / f"{name}.parquet"
     if not path.is_file():
         names = ", ".join(sorted(p.stem for p in folder.glob("*.parquet")))
         raise LookupError(f"no results are recorded as {name!r}; there are: {names}")
-    return read_records(path)
+    return unpacked(pd.read_parquet(path))
+
+
+def packed(records: pd.DataFrame) -> pd.DataFrame:
+    """Return `records` as they are recorded: without prompts and what follows from the rest.
+
+    Log-likelihoods are kept in 32 bits, in which models compute them.
+    """
+    names = [name for name in records.columns if name.startswith("loglik_")]
+    table = records.drop(columns="prompt", errors="ignore")
+    if records.loglik.equals(_of_target(records)):
+        table = table.drop(columns="loglik")
+    return table.astype(dict.fromkeys(names, np.float32))
+
+
+def unpacked(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the records of which `packed` made `table`, without prompts."""
+    names = [name for name in table.columns if name.startswith("loglik_")]
+    records = table.astype(dict.fromkeys(names, float))
+    if "loglik" not in records:
+        records.insert(records.columns.get_loc("score") + 1, "loglik", _of_target(records))
+    return validate_records(records)
+
+
+def _of_target(records: pd.DataFrame) -> pd.Series:
+    """Return the log-likelihood of each row's target, missing where it has no column."""
+    found = pd.Series(np.nan, records.index)
+    for target in records.target.unique():
+        if f"loglik_{target}" in records:
+            found = found.where(records.target != target, records[f"loglik_{target}"])
+    return found

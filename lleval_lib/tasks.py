@@ -4,11 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from .models import LM
-from .records import validate_records
+from .records import make_records, require_item_columns
 from .scoring import generate, loglikelihood
 
 
@@ -17,9 +16,9 @@ def exact_match(prediction: str, target: str) -> float:
     return float(prediction == target)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Task:
-    """What a system is asked and how its answer is scored (chapter 03).
+    """What a system is asked and how its answer is scored.
 
     `items` is a DataFrame with the text columns ``item_id``, ``cluster`` and ``target``, and
     whatever else `prompt` reads. `prompt` takes an item (a row, fields as attributes) and returns
@@ -40,9 +39,8 @@ class Task:
     max_new_tokens: int = 8
 
     def __post_init__(self):
+        require_item_columns(self.items, self.name)
         for column in ("item_id", "cluster", "target"):
-            if column not in self.items.columns:
-                raise ValueError(f"the items of task {self.name!r} lack the column {column!r}")
             # Found now, not after an hour of inference.
             bad = [value for value in self.items[column] if not isinstance(value, str)]
             if bad:
@@ -67,16 +65,20 @@ class Task:
                 )
 
 
-def with_shots(task: Task, shots: pd.DataFrame, answers: Mapping[str, str]) -> Task:
+def with_shots(task: Task, shots: pd.DataFrame, answers: Mapping[str, str] | None = None) -> Task:
     """Return `task` with the worked examples `shots` in front of every prompt.
 
     `shots` has the columns that the task's items have; `answers` gives the text that stands for
-    each target. The examples must not be items of the task: that would tell the model the answer.
-    Raises ``ValueError`` if one is, or if `answers` lacks the target of one.
+    each target, by default the task's choices. The examples must not be items of the task: that
+    would tell the model the answer. Raises ``ValueError`` if one is, or if there is no text for
+    the target of one.
     """
     leaked = set(shots.item_id) & set(task.items.item_id)
     if leaked:
         raise ValueError(f"the example {min(leaked)!r} is an item of the task {task.name!r} itself")
+    answers = answers or task.choices
+    if answers is None:
+        raise ValueError(f"task {task.name!r} has no choices: give answers= for the examples")
     silent = set(shots.target) - set(answers)
     if silent:
         raise ValueError(
@@ -96,30 +98,25 @@ def evaluate(task: Task, lm: LM, system: str | None = None) -> pd.DataFrame:
     column ``loglik_<answer>`` a choice: ln P(its text | prompt) in nats. ``loglik`` is that of the
     target, or missing for a task in which the model writes its answer.
     """
-    items = list(task.items.itertuples())
-    prompts = [task.prompt(item) for item in items]
-    records = pd.DataFrame(
-        {
-            "system": system or lm.name,
-            "task": task.name,
-            "item_id": task.items.item_id.to_numpy(),
-            "cluster": task.items.cluster.to_numpy(),
-            "prompt": prompts,
-            "target": task.items.target.to_numpy(),
-        }
-    )
+    prompts = [task.prompt(item) for item in task.items.itertuples()]
+    more: dict[str, Any]
     if task.choices is None:
         written = generate(lm, prompts, task.max_new_tokens)
-        records["prediction"] = [task.parse(text) for text in written]
-        logliks = {"loglik": np.full(len(items), np.nan), "written": written}
+        prediction = [task.parse(text) for text in written]
+        more = {"written": written}
     else:
         answers = list(task.choices)
         requests = [(prompt, task.choices[a]) for prompt in prompts for a in answers]
-        table = loglikelihood(lm, requests).reshape(len(items), len(answers))
-        records["prediction"] = [answers[k] for k in table.argmax(axis=1)]
-        of_target = [answers.index(target) for target in records.target]
-        logliks = {"loglik": table[np.arange(len(items)), of_target]}
-        logliks |= {f"loglik_{a}": table[:, k] for k, a in enumerate(answers)}
-    pairs = zip(records.prediction, records.target, strict=True)
-    records["score"] = [float(task.score(prediction, target)) for prediction, target in pairs]
-    return validate_records(records.assign(**logliks))
+        table = loglikelihood(lm, requests).reshape(len(prompts), len(answers))
+        prediction = [answers[k] for k in table.argmax(axis=1)]
+        more = {"logliks": dict(zip(answers, table.T, strict=True))}
+    pairs = zip(prediction, task.items.target, strict=True)
+    return make_records(
+        system or lm.name,
+        task.name,
+        task.items,
+        prompt=prompts,
+        prediction=prediction,
+        score=[task.score(*pair) for pair in pairs],
+        **more,
+    )

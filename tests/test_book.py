@@ -4,9 +4,7 @@ The structure tests read the files; the browser tests open what ``make book`` bu
 """
 
 import functools
-import os
 import re
-import shutil
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,18 +20,6 @@ HTML = ROOT / "_build" / "html"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 VIEWS = {"desktop": (1280, 900), "phone": (390, 844)}
 SCHEMES = ["light", "dark"]
-
-# No host but our own resolves, so that a page cannot pass because the network was there.
-CHROMIUM_ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]
 
 
 def toc_pages() -> list[str]:
@@ -140,21 +126,6 @@ def site(html):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
-
-
-# Of the module and not of the session: while it lives, Playwright's event loop is this process's.
-@pytest.fixture(scope="module")
-def browser():
-    names = ["chromium", "chromium-browser", "google-chrome"]
-    executable = next(filter(None, map(shutil.which, names)), None)
-    if executable is None:
-        sentence = f"The browser tests need one of {', '.join(names)} on the PATH."
-        if os.environ.get("LLEVAL_REQUIRE_BROWSER"):
-            pytest.fail(sentence)
-        pytest.skip(sentence)
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=executable, args=CHROMIUM_ARGS)
 
 
 @pytest.fixture(scope="module")

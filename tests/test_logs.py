@@ -15,9 +15,12 @@ import inspect_ai.log  # teaches zipfile the compression of .eval files
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
 import lleval_lib as ll
+from lleval_lib import logs_lm_eval
 from lleval_lib.logs import read_systems
+from lleval_lib.logs_common import read_json
 
 LOGS = Path(__file__).parent / "logs"
 LM_EVAL, INSPECT = LOGS / "lm_eval", LOGS / "inspect"
@@ -79,6 +82,12 @@ def test_committed_logs_are_small_and_name_no_machine():
             assert key == ""
 
 
+def auc(records, yes, no, target):
+    """Return how often an item whose target it is has the higher log odds of `yes`."""
+    odds = records[f"loglik_{yes}"] - records[f"loglik_{no}"]
+    return roc_auc_score(records.target == target, odds)
+
+
 def test_the_answers_in_the_logs_are_those_of_the_recorded_systems():
     """Both tools asked SmolLM2 what the recorded systems were asked, and heard the same."""
     recorded = ll.load_records("reviews").set_index(["system", "item_id"])
@@ -86,8 +95,12 @@ def test_the_answers_in_the_logs_are_those_of_the_recorded_systems():
         LM_EVAL / "sentiment", metric="acc", cluster=lambda document: document["id"]
     )
     ours = recorded.loc["smollm2 sentiment"].loc[log.cluster]
-    for column, theirs in (("loglik_fresh", log.loglik_0), ("loglik_rotten", log.loglik_1)):
-        assert theirs.to_numpy() == pytest.approx(ours[column].to_numpy(), abs=2e-3)
+    for answer, choice in (("fresh", "positive"), ("rotten", "negative")):
+        theirs = log[f"loglik_{choice}"].to_numpy()
+        assert theirs == pytest.approx(ours[f"loglik_{answer}"].to_numpy(), abs=2e-3)
+    # So the code of a live task runs on a log: its columns are named by the text of the choices.
+    expected = auc(ours, "fresh", "rotten", target="fresh")
+    assert auc(log, "positive", "negative", target="0") == pytest.approx(expected, abs=0.005)
     for name in ("sentiment", "question"):
         log = ll.read_inspect(INSPECT / f"{name}.eval").set_index("item_id")
         ours = recorded.loc[f"smollm2 {name}"].loc[log.index]
@@ -114,7 +127,7 @@ def test_records_of_a_multiple_choice_task():
     assert records.prompt[0] == f"Review: {raw[0]['doc']['text']}\nSentiment:"
     reported = json.loads(results.read_text("utf-8"))["results"]["reviews"]
     assert records.score.mean() == pytest.approx(reported["acc,none"])
-    logliks = records[["loglik_0", "loglik_1"]].to_numpy()
+    logliks = records[["loglik_positive", "loglik_negative"]].to_numpy()
     assert (logliks < 0).all()
     assert records.loglik.to_list() == [
         row[int(target)] for row, target in zip(logliks, records.target, strict=True)
@@ -129,7 +142,7 @@ def test_prediction_is_the_one_that_the_metric_scored(name, metric):
 
 
 def test_the_two_metrics_differ_where_choices_differ_in_length():
-    by_sum, by_length = (ll.read_lm_eval(LM_EVAL / "critic", m) for m in ("acc", "acc_norm"))
+    by_sum, by_length = (ll.read_lm_eval(LM_EVAL / "critic", metric=m) for m in ("acc", "acc_norm"))
     assert (by_sum.prediction != by_length.prediction).any()
     assert by_sum.loglik.equals(by_length.loglik)
 
@@ -139,10 +152,10 @@ def test_a_target_in_words_names_the_choice_in_words(run):
         one["target"] = ["positive", "negative"][int(one["target"])]
 
     rewrite(run[0], in_words)
-    records = ll.read_lm_eval(run[0], "acc")
+    records = ll.read_lm_eval(run[0], metric="acc")
     assert set(records.prediction) == {"positive", "negative"}
     assert ((records.prediction == records.target) == records.score).all()
-    assert records.loglik.equals(ll.read_lm_eval(LM_EVAL / "sentiment", "acc").loglik)
+    assert records.loglik.equals(ll.read_lm_eval(LM_EVAL / "sentiment", metric="acc").loglik)
 
 
 def test_records_of_a_written_task_by_filter():
@@ -158,20 +171,20 @@ def test_records_of_a_written_task_by_filter():
     for records in (strict, lenient):
         assert ((records.prediction == records.target) == records.score).all()
     # A function may choose the cluster, and the first 15 documents are those of the other runs.
-    other = ll.read_lm_eval(LM_EVAL / "sentiment", "acc")
+    other = ll.read_lm_eval(LM_EVAL / "sentiment", metric="acc")
     assert strict.item_id.to_list() == other.item_id[:15].to_list()
 
 
 def test_file_results_and_folder_are_the_same_run():
     samples, results = lm_eval_files(LM_EVAL / "critic")
-    folder = ll.read_lm_eval(LM_EVAL / "critic", "acc")
+    folder = ll.read_lm_eval(LM_EVAL / "critic", metric="acc")
     for path in (samples, results, str(samples), samples.parent):
-        pd.testing.assert_frame_equal(ll.read_lm_eval(path, "acc"), folder)
+        pd.testing.assert_frame_equal(ll.read_lm_eval(path, metric="acc"), folder)
 
 
 def test_items_match_across_systems():
     tables = [
-        ll.read_lm_eval(LM_EVAL / name, "acc", cluster="film", system=name)
+        ll.read_lm_eval(LM_EVAL / name, metric="acc", cluster="film", system=name)
         for name in ("sentiment", "critic")
     ]
     scores = [
@@ -186,26 +199,65 @@ def test_items_match_across_systems():
     assert found.difference == ll.compare(*scores, cluster=films).difference
 
 
-def test_a_folder_of_several_tasks_gives_them_all(run):
+def _choices(*texts):
+    """Return a change of an item that gives its choices other texts."""
+
+    def change(one):
+        requests = one["arguments"].values()
+        for request, text in zip(requests, texts, strict=True):
+            request["arg_1"] = text
+
+    return change
+
+
+def test_likelihoods_are_named_by_text_where_all_items_have_the_same_choices(run):
     samples, _ = run
-    second = samples.with_name(samples.name.replace("reviews", "reviews_again"))
-    shutil.copy(samples, second)
-    records = ll.read_lm_eval(samples.parent, "acc")
-    assert records.groupby("task").size().to_dict() == {"reviews": 48, "reviews_again": 48}
+    by_text = ll.read_lm_eval(samples, metric="acc")
+
+    def turned_around(one):
+        _choices(" negative", " positive")(one)
+        one["filtered_resps"] = one["filtered_resps"][::-1]
+
+    rewrite(samples, turned_around, slice(0, 7))  # as where the choices are shuffled by item
+    names = ["loglik_positive", "loglik_negative"]
+    pd.testing.assert_frame_equal(ll.read_lm_eval(samples, metric="acc")[names], by_text[names])
+    numbered = {"loglik_0": by_text.loglik_positive, "loglik_1": by_text.loglik_negative}
+    for texts in ((" yes", " no"), (" same", "same")):
+        rewrite(samples, _choices(" positive", " negative"))
+        rewrite(samples, _choices(*texts), slice(7, 9))
+        records = ll.read_lm_eval(samples, metric="acc")
+        assert not set(names) & set(records)
+        for name, values in numbered.items():
+            assert records[name][7:].to_list() == values[7:].to_list()
+
+
+def test_a_folder_of_several_tasks_gives_them_all(run, monkeypatch):
+    samples, results = run
+    for name in ("reviews_again", "third"):
+        shutil.copy(samples, samples.with_name(samples.name.replace("reviews", name)))
+    read = []
+    monkeypatch.setattr(
+        logs_lm_eval, "read_json", lambda path: read.append(path) or read_json(path)
+    )
+    records = ll.read_lm_eval(samples.parent, metric="acc")
+    assert records.groupby("task").size().to_dict() == dict.fromkeys(
+        ["reviews", "reviews_again", "third"], 48
+    )
+    assert read == [results]  # a run's results are read once, not once a task
 
 
 def test_clusters_by_path_and_by_function(run):
     samples, _ = run
     rewrite(samples, lambda one: one["doc"].update(meta={"film": one["doc"]["film"], "year": 2002}))
-    by_path = ll.read_lm_eval(samples, "acc", cluster="meta.film")
+    by_path = ll.read_lm_eval(samples, metric="acc", cluster="meta.film")
     assert (
         by_path.cluster.to_list()
-        == ll.read_lm_eval(samples, "acc", "none", "film").cluster.to_list()
+        == ll.read_lm_eval(samples, metric="acc", filter="none", cluster="film").cluster.to_list()
     )
-    by_function = ll.read_lm_eval(samples, "acc", cluster=lambda d: d["film"] < "f")
+    by_function = ll.read_lm_eval(samples, metric="acc", cluster=lambda d: d["film"] < "f")
     assert set(by_function.cluster) == {"True", "False"}
-    assert set(ll.read_lm_eval(samples, "acc", cluster="meta.year").cluster) == {"2002"}
-    none = ll.read_lm_eval(samples, "acc")
+    assert set(ll.read_lm_eval(samples, metric="acc", cluster="meta.year").cluster) == {"2002"}
+    none = ll.read_lm_eval(samples, metric="acc")
     assert none.cluster.to_list() == none.item_id.to_list()
 
 
@@ -213,7 +265,7 @@ def test_copies_of_a_document_are_items_of_their_own(run):
     samples, _ = run
     first = lines(samples)[0]["doc_hash"]
     rewrite(samples, lambda one: one.update(doc_hash=first), slice(1, 3))
-    items = ll.read_lm_eval(samples, "acc").item_id
+    items = ll.read_lm_eval(samples, metric="acc").item_id
     assert items[:3].to_list() == [first[:16], f"{first[:16]}#2", f"{first[:16]}#3"]
     assert items.is_unique
 
@@ -224,15 +276,15 @@ def test_a_line_separator_inside_a_text_does_not_end_the_line(run):
     objects[0]["doc"]["text"] = "two\u2028lines\u0085or three"
     text = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in objects)
     samples.write_text(text, "utf-8")
-    assert len(ll.read_lm_eval(samples, "acc")) == 48
+    assert len(ll.read_lm_eval(samples, metric="acc")) == 48
 
 
 def test_samples_alone_need_a_name(run):
     samples, results = run
     results.unlink()
     with pytest.raises(ValueError, match=r"does not say what was evaluated .* or give system="):
-        ll.read_lm_eval(samples, "acc")
-    records = ll.read_lm_eval(samples, "acc", system="mine")
+        ll.read_lm_eval(samples, metric="acc")
+    records = ll.read_lm_eval(samples, metric="acc", system="mine")
     assert set(records.system) == {"mine"}
     assert set(records.source) == {"lm-eval"}
 
@@ -266,7 +318,7 @@ def test_two_filters_need_a_choice():
 def test_an_item_without_a_cluster(run):
     rewrite(run[0], lambda one: one["doc"].update(film=None), slice(5, 6))
     with pytest.raises(LookupError, match="1 of 48 items have no 'film' to cluster by"):
-        ll.read_lm_eval(run[0], "acc", cluster="film")
+        ll.read_lm_eval(run[0], metric="acc", cluster="film")
 
 
 def _cut(samples):
@@ -324,7 +376,7 @@ def test_a_damaged_samples_file(run, damage, message):
     samples, _ = run
     damage(samples)
     with pytest.raises(ValueError, match=message) as raised:
-        ll.read_lm_eval(samples, "acc")
+        ll.read_lm_eval(samples, metric="acc")
     assert samples.name in str(raised.value)
 
 
@@ -339,21 +391,21 @@ def test_results_of_another_version(run, version):
     results.write_text(json.dumps(content))
     told = version or "of unknown version"
     with pytest.raises(ValueError, match=f"written by lm-eval {told}; this reader knows .* 0.4.7"):
-        ll.read_lm_eval(results.parent, "acc")
+        ll.read_lm_eval(results.parent, metric="acc")
 
 
 def test_truncated_results(run):
     _, results = run
     results.write_text(results.read_text("utf-8")[:500])
     with pytest.raises(ValueError, match=f"{results.name}' is not whole JSON .* truncated"):
-        ll.read_lm_eval(results.parent, "acc")
+        ll.read_lm_eval(results.parent, metric="acc")
 
 
 def test_two_runs_of_a_task(run):
     for path in run:
         shutil.copy(path, path.with_name(path.name.replace("T01-", "T02-")))
     with pytest.raises(ValueError, match="are two runs of task 'reviews' by 'smollm2-135m'; say"):
-        ll.read_lm_eval(run[0].parent, "acc")
+        ll.read_lm_eval(run[0].parent, metric="acc")
 
 
 def test_two_versions_in_one_folder(run):
@@ -363,7 +415,7 @@ def test_two_versions_in_one_folder(run):
     content = json.loads(results.read_text("utf-8"))
     later[1].write_text(json.dumps(content | {"lm_eval_version": "0.4.9", "model_name": "other"}))
     with pytest.raises(ValueError, match=r"written by lm-eval 0\.4\.13 and .* by lm-eval 0\.4\.9"):
-        ll.read_lm_eval(samples.parent, "acc")
+        ll.read_lm_eval(samples.parent, metric="acc")
 
 
 def test_two_systems_in_one_folder(run):
@@ -372,7 +424,7 @@ def test_two_systems_in_one_folder(run):
     shutil.copy(samples, later[0])
     content = json.loads(results.read_text("utf-8"))
     later[1].write_text(json.dumps(content | {"model_name": "other"}))
-    assert set(ll.read_lm_eval(samples.parent, "acc").system) == {"smollm2-135m", "other"}
+    assert set(ll.read_lm_eval(samples.parent, metric="acc").system) == {"smollm2-135m", "other"}
 
 
 def test_no_samples_or_no_file(tmp_path, run):
@@ -401,7 +453,7 @@ def test_records_of_an_inspect_log():
     assert set(records.system) == {"smollm2/sentiment"}
     assert set(records.task) == {"reviews"}
     assert set(records.source) == {"inspect-ai 0.3.285"}
-    assert set(records.samples) == {1}
+    assert set(records.n_samples) == {1}
     assert records.score_variance.isna().all()
     assert records.loglik.isna().all()
     samples = {sample.id: sample for sample in log.samples}
@@ -421,7 +473,7 @@ def test_epochs_are_averaged_within_the_item():
     records = ll.read_inspect(INSPECT / "sampled.eval", scorer="match").set_index("item_id")
     assert len(log.samples) == 48
     assert len(records) == 12
-    assert set(records.samples) == {4}
+    assert set(records.n_samples) == {4}
     for item, row in records.iterrows():
         of_item = [s for s in log.samples if s.id == item]
         values = [s.scores["match"].value == "C" for s in of_item]

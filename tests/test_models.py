@@ -174,6 +174,7 @@ def test_folder_without_tokenizer(tmp_path, offline):
         ll.load_encoder(str(tmp_path))
 
 
+@pytest.mark.slow
 def test_catalogue_models(encoder):
     lm = ll.load_lm()
     assert repr(lm) == "LM(smollm2-135m, 134.5 M parameters)"
@@ -183,6 +184,7 @@ def test_catalogue_models(encoder):
         assert not model.training
 
 
+@pytest.mark.slow
 def test_second_load_reads_no_gguf(monkeypatch):
     ll.load_lm()
     monkeypatch.setattr(models, "_dequantise", lambda *_: pytest.fail("converted anew"))
@@ -204,6 +206,7 @@ def other_cache(tmp_path, monkeypatch):
         shutil.rmtree(tmp_path / folder, ignore_errors=True)
 
 
+@pytest.mark.slow
 def test_conversion_is_repeatable_and_never_half(other_cache, monkeypatch):
     """The first load converts; one that is interrupted leaves nothing that could be loaded."""
 
@@ -234,6 +237,7 @@ def test_conversion_is_repeatable_and_never_half(other_cache, monkeypatch):
         assert torch.equal(new, old), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["cut", "deleted"])
 def test_damaged_copy_of_a_catalogue_model(other_cache, offline, damage):
     """The message names the folder to delete, and deleting it does help."""
@@ -248,45 +252,3 @@ def test_damaged_copy_of_a_catalogue_model(other_cache, offline, damage):
     folder = re.search(r"in '([^']+)' is damaged", str(caught.value))[1]
     shutil.rmtree(folder)
     assert ll.load_encoder().model.num_parameters() > 22e6
-
-
-TEXTS = [
-    "A masterpiece: the best film of the year.",
-    "This movie is wonderful, one of the year's finest.",
-    "The central bank raised interest rates by a quarter of a point.",
-    "Dull.",
-    "word " * 400,
-    "",
-]
-
-
-def test_embed(encoder):
-    vectors = ll.embed(encoder, TEXTS)
-    assert vectors.shape == (len(TEXTS), 384)
-    assert vectors.dtype == np.float32
-    assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(len(TEXTS)), abs=1e-5)
-    praise, more_praise, bank = vectors[:3]
-    assert praise @ more_praise > 0.5 > 0.2 > praise @ bank
-
-
-def test_embed_does_not_depend_on_the_batch(encoder):
-    vectors = ll.embed(encoder, TEXTS)
-    alone = np.concatenate([ll.embed(encoder, [text]) for text in TEXTS])
-    assert vectors == pytest.approx(alone, abs=1e-5)
-    order = np.random.default_rng(0).permutation(len(TEXTS))
-    shuffled = ll.embed(encoder, [TEXTS[i] for i in order], batch_size=2)
-    assert shuffled == pytest.approx(vectors[order], abs=1e-5)
-    assert ll.embed(encoder, []).shape == (0, 384)
-
-
-def test_embed_is_the_mean_of_the_last_layer(encoder):
-    """The definition, on one text: no padding, all tokens count."""
-    inputs = encoder.processor(TEXTS[0], return_tensors="pt").to(encoder.model.device)
-    with torch.inference_mode():
-        mean = encoder.model(**inputs).last_hidden_state[0].mean(0)
-    assert ll.embed(encoder, TEXTS[:1])[0] == pytest.approx(
-        (mean / mean.norm()).cpu().numpy(), abs=1e-6
-    )
-    # Past 256 tokens a text is cut.
-    long, longer = ll.embed(encoder, ["word " * 400, "word " * 400 + "other words"])
-    assert long == pytest.approx(longer, abs=1e-6)

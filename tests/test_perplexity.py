@@ -23,6 +23,7 @@ def lm():
     return ll.load_lm()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", [8, 16])
 def test_equals_the_harness(lm, window):
     """HFLM takes steps of a whole window; its sums are rounded to 32 bits."""
@@ -33,11 +34,13 @@ def test_equals_the_harness(lm, window):
     assert ours == pytest.approx(theirs, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_one_window_is_the_loglikelihood(lm):
     plain = ll.loglikelihood(lm, [("", text) for text in TEXTS])
     assert ll.rolling_loglikelihood(lm, TEXTS) == pytest.approx(plain, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_stride_by_hand(lm):
     """Window 8, stride 3: 8 tokens at once, then 3 at a time, each given what fits before."""
     text = TEXTS[0]
@@ -51,6 +54,7 @@ def test_stride_by_hand(lm):
     assert ours == pytest.approx([total], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_more_context_makes_text_more_likely(lm):
     narrow, wide, whole = (
         ll.rolling_loglikelihood(lm, TEXTS[:1], window=w, stride=s)[0]
@@ -59,6 +63,7 @@ def test_more_context_makes_text_more_likely(lm):
     assert narrow < wide < whole
 
 
+@pytest.mark.slow
 def test_unusable(lm):
     with pytest.raises(ValueError, match="text 1 has no tokens"):
         ll.rolling_loglikelihood(lm, ["a", ""])
@@ -80,6 +85,7 @@ def test_bits_per_byte():
         ll.bits_per_byte([-1], ["a", "b"])
 
 
+@pytest.mark.slow
 def test_bits_per_byte_is_kraft_consistent(lm):
     """Over all next tokens the code lengths satisfy Kraft's inequality: sum of 2^-bits <= 1."""
     words = [" a", " the", " one", " his", " in", " not", " good", " bad"]

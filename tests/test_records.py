@@ -8,7 +8,7 @@ import pytest
 
 import lleval_lib as ll
 from lleval_lib import records as records_module
-from lleval_lib.records import COLUMNS
+from lleval_lib.records import COLUMNS, packed, unpacked
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_every_dtype_of_text(table, dtype):
     ll.validate_records(table.astype(dict.fromkeys(["system", "item_id", "cluster"], dtype)))
 
 
-@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("column", [c for c in COLUMNS if c != "prompt"])
 def test_missing_column(table, column):
     with pytest.raises(ValueError, match=f"lack the column '{column}'"):
         ll.validate_records(table.drop(columns=column))
@@ -152,9 +152,73 @@ def test_no_file(tmp_path):
 
 def test_unknown_name(table, tmp_path, monkeypatch):
     """The message lists the names that there are; a known one is read from the library."""
-    (tmp_path / "records").mkdir()
-    ll.write_records(table, tmp_path / "records" / "mine.parquet")
+    (tmp_path / "results").mkdir()
+    packed(table).to_parquet(tmp_path / "results" / "mine.parquet")
     monkeypatch.setattr(records_module.resources, "files", lambda package: tmp_path)
     with pytest.raises(LookupError, match="recorded as 'yours'; there are: mine"):
         ll.load_records("yours")
     assert len(ll.load_records("mine")) == len(table)
+
+
+def test_packed_records_lose_their_prompts_and_nothing_else(table):
+    """What follows from other columns is not kept; a log-likelihood that does not is."""
+    follows = table.assign(loglik_yes=[-0.1, -0.2, np.nan, -0.7], loglik_no=[-1.5, -2.5, -1, -2])
+    kept = packed(follows)
+    assert set(follows.columns) - set(kept.columns) == {"prompt", "loglik"}
+    assert set(kept.dtypes[["loglik_yes", "loglik_no"]]) == {np.dtype("float32")}
+    pd.testing.assert_frame_equal(unpacked(kept), follows.drop(columns="prompt"), rtol=1e-6)
+    other = follows.assign(loglik=-1.0)
+    pd.testing.assert_frame_equal(unpacked(packed(other)), other.drop(columns="prompt"), rtol=1e-6)
+
+
+ITEMS = pd.DataFrame(
+    {"item_id": ["1", "2", "3"], "cluster": ["x", "y", "x"], "target": ["yes", "no", "maybe"]},
+    index=[7, 3, 3],  # the items' labels play no part
+)
+ANSWERED = {"prediction": ["yes", "yes", "no"], "score": [1, 0, 0]}
+
+
+def test_records_are_made_in_the_order_of_the_items():
+    logliks = {"no": [-3.0, -2.0, -1.0], "yes": pd.Series([-0.1, -0.2, -0.3], index=[3, 7, 9])}
+    made = ll.make_records(
+        "a", "t", ITEMS, prompt=list("pqr"), logliks=logliks, seconds=[1, 2, 3], source="s",
+        **ANSWERED,
+    )  # fmt: skip
+    assert made.columns.to_list() == [*COLUMNS, "loglik_no", "loglik_yes", "seconds", "source"]
+    assert made.index.to_list() == [0, 1, 2]
+    for column in ITEMS:
+        assert made[column].to_list() == ITEMS[column].to_list()
+    # The likelihood of the target; "maybe" has none.
+    assert made.loglik.to_list()[:2] == [-0.1, -2.0]
+    assert np.isnan(made.loglik[2])
+    assert made.loglik_yes.to_list() == [-0.1, -0.2, -0.3]
+    assert made.score.dtype == made.loglik.dtype == np.float64
+    assert set(made.source) == {"s"}
+
+
+def test_records_need_no_prompt_and_no_likelihood():
+    made = ll.make_records("a", "t", ITEMS, **ANSWERED)
+    assert made.columns.to_list() == [c for c in COLUMNS if c != "prompt"]
+    assert made.loglik.isna().all()
+    given = ll.make_records(
+        "a", "t", ITEMS, **ANSWERED, loglik=[-1, -2, -3], logliks={"yes": [0] * 3}
+    )
+    assert given.loglik.to_list() == [-1, -2, -3]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"score": [1, 0]}, "score has 2 values for 3 items"),
+        ({"logliks": {"maybe": [-1.0] * 4}}, "loglik_maybe has 4 values for 3 items"),
+        ({"logliks": {"yes": []}}, "loglik_yes has 0 values for 3 items"),
+        ({"seconds": [1]}, "seconds has 1 values for 3 items"),
+        ({"score": [1, np.nan, 0]}, "column 'score' .* in 1 of 3 rows, first in row 1: nan"),
+        ({"prediction": ["yes", None, "no"]}, "column 'prediction' .* in 1 of 3 rows"),
+        ({"items": ITEMS.drop(columns="cluster")}, "items of task 't' lack the column 'cluster'"),
+        ({"items": ITEMS.assign(item_id="1")}, "item '1' stands more than once for system 'a'"),
+    ],
+)
+def test_records_that_cannot_be_made(more, message):
+    with pytest.raises(ValueError, match=message):
+        ll.make_records("a", "t", **{"items": ITEMS, **ANSWERED, **more})

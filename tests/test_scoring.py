@@ -1,12 +1,15 @@
-"""Log-likelihoods equal the harness's, and do not depend on how requests are batched."""
+"""Log-likelihoods equal the harness's; no result depends on how requests are batched."""
 
 import logging
 
 import numpy as np
 import pytest
+import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 import lleval_lib as ll
+
+pytestmark = pytest.mark.slow
 
 CHAT = "<|im_start|>user\nIs it good?<|im_end|>\n<|im_start|>assistant\n"
 SHOTS = "Review: A joy from start to end.\nSentiment: positive\n\n" * 3
@@ -35,6 +38,11 @@ def lm():
 
 
 @pytest.fixture(scope="module")
+def encoder():
+    return ll.load_encoder()
+
+
+@pytest.fixture(scope="module")
 def lm64():
     """The model in 64-bit arithmetic, in which rounding cannot hide a difference of rules."""
     lm = ll.load_lm()
@@ -42,37 +50,40 @@ def lm64():
     return lm
 
 
-def harness(lm, requests, batch_size=1):
+def harness(lm, requests):
     """Score requests with lm-evaluation-harness."""
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
-    hflm = HFLM(pretrained=lm.model, tokenizer=lm.tokenizer, batch_size=batch_size)
+    hflm = HFLM(pretrained=lm.model, tokenizer=lm.tokenizer, batch_size=1)
     asked = [Instance("loglikelihood", {}, r, i) for i, r in enumerate(requests)]
     return np.array([value for value, _ in hflm.loglikelihood(asked, disable_tqdm=True)])
 
 
+@pytest.fixture(scope="module")
+def exact(lm64):
+    """What the harness gives for `EVERYTHING` in 64-bit arithmetic: scored once for all tests."""
+    return harness(lm64, EVERYTHING)
+
+
 @pytest.mark.parametrize("kind", REQUESTS)
-def test_equals_the_harness(lm64, kind):
-    expected = harness(lm64, REQUESTS[kind])
+def test_equals_the_harness(lm64, exact, kind):
+    expected = exact[[EVERYTHING.index(request) for request in REQUESTS[kind]]]
     assert ll.loglikelihood(lm64, REQUESTS[kind]) == pytest.approx(expected, abs=1e-6)
 
 
-def test_together_equals_the_harness(lm64):
-    """All kinds in one call: batches of mixed lengths, in any order."""
-    expected = harness(lm64, EVERYTHING)
+def test_together_equals_the_harness(lm64, exact):
+    """All kinds in one call, in another order."""
     order = np.random.default_rng(0).permutation(len(EVERYTHING))
     shuffled = ll.loglikelihood(lm64, [EVERYTHING[i] for i in order])
-    assert ll.loglikelihood(lm64, EVERYTHING) == pytest.approx(expected, abs=1e-6)
-    assert shuffled == pytest.approx(expected[order], abs=1e-6)
+    assert shuffled == pytest.approx(exact[order], abs=1e-6)
 
 
-def test_equals_the_harness_in_32_bits(lm, lm64):
+def test_equals_the_harness_in_32_bits(lm, exact):
     """Rounding moves the harness itself by as much when only its batch size changes."""
     ours, theirs = ll.loglikelihood(lm, EVERYTHING), harness(lm, EVERYTHING)
     assert ours == pytest.approx(theirs, abs=5e-4)
-    exact = harness(lm64, EVERYTHING)
     assert abs(ours - exact).max() < 2 * abs(theirs - exact).max() + 1e-4
 
 
@@ -143,3 +154,45 @@ def test_generated_token_is_the_most_likely(lm):
     others = [" a", " the", " London", " Rome", " not"]
     scores = ll.loglikelihood(lm, [(prompt, word) for word in [written, *others]])
     assert scores.argmax() == 0
+
+
+TEXTS = [
+    "A masterpiece: the best film of the year.",
+    "This movie is wonderful, one of the year's finest.",
+    "The central bank raised interest rates by a quarter of a point.",
+    "Dull.",
+    "word " * 400,
+    "",
+]
+
+
+def test_embed(encoder):
+    vectors = ll.embed(encoder, TEXTS)
+    assert vectors.shape == (len(TEXTS), 384)
+    assert vectors.dtype == np.float32
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(len(TEXTS)), abs=1e-5)
+    praise, more_praise, bank = vectors[:3]
+    assert praise @ more_praise > 0.5 > 0.2 > praise @ bank
+
+
+def test_embed_does_not_depend_on_the_batch(encoder):
+    vectors = ll.embed(encoder, TEXTS)
+    alone = np.concatenate([ll.embed(encoder, [text]) for text in TEXTS])
+    assert vectors == pytest.approx(alone, abs=1e-5)
+    order = np.random.default_rng(0).permutation(len(TEXTS))
+    shuffled = ll.embed(encoder, [TEXTS[i] for i in order], batch_size=2)
+    assert shuffled == pytest.approx(vectors[order], abs=1e-5)
+    assert ll.embed(encoder, []).shape == (0, 384)
+
+
+def test_embed_is_the_mean_of_the_last_layer(encoder):
+    """The definition, on one text: no padding, all tokens count."""
+    inputs = encoder.processor(TEXTS[0], return_tensors="pt").to(encoder.model.device)
+    with torch.inference_mode():
+        mean = encoder.model(**inputs).last_hidden_state[0].mean(0)
+    assert ll.embed(encoder, TEXTS[:1])[0] == pytest.approx(
+        (mean / mean.norm()).cpu().numpy(), abs=1e-6
+    )
+    # Past 256 tokens a text is cut.
+    long, longer = ll.embed(encoder, ["word " * 400, "word " * 400 + "other words"])
+    assert long == pytest.approx(longer, abs=1e-6)

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 import lleval_lib as ll
-from lleval_lib.recorded import read_label, review_items, review_task
 
 ITEMS = pd.DataFrame(
     {
@@ -32,6 +31,7 @@ def task():
     return ll.Task("facts", ITEMS, lambda item: item.question, CHOICES)
 
 
+@pytest.mark.slow
 def test_likelihood_by_hand(lm, task):
     records = ll.evaluate(task, lm)
     assert records.columns.to_list() == [
@@ -58,6 +58,7 @@ def test_likelihood_by_hand(lm, task):
     assert len(lengths) > 1
 
 
+@pytest.mark.slow
 def test_order_of_choices_does_not_matter(lm, task):
     turned = replace(task, choices=dict(reversed(CHOICES.items())))
     one, other = ll.evaluate(task, lm), ll.evaluate(turned, lm)
@@ -65,6 +66,7 @@ def test_order_of_choices_does_not_matter(lm, task):
     assert one.loglik.to_numpy() == pytest.approx(other.loglik.to_numpy(), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_written_answers(lm, task):
     """The model writes, `parse` reads it, `score` may give part of a point."""
     seen = []
@@ -92,10 +94,11 @@ def test_written_answers(lm, task):
     assert not [column for column in records.columns if column.startswith("loglik_")]
 
 
+@pytest.mark.slow
 def test_records_of_a_task_can_be_compared(lm, task):
     shots = ITEMS.assign(item_id=["s1", "s2", "s3"])
     one = ll.evaluate(task, lm, system="zero")
-    other = ll.evaluate(ll.with_shots(task, shots, CHOICES), lm, system="three")
+    other = ll.evaluate(ll.with_shots(task, shots), lm, system="three")
     found = ll.compare(one, other)
     assert (found.difference.n, found.difference.n_clusters) == (3, 2)
     assert found.mean_b == 1  # the examples are the questions themselves
@@ -109,23 +112,36 @@ def test_with_shots_writes_the_examples_in_front(task):
             "target": ["rome", "four"],
         }
     )
-    shown = ll.with_shots(task, shots, CHOICES)
+    shown = ll.with_shots(task, shots)
     assert shown.prompt(next(ITEMS.itertuples())) == (
         "The capital of Spain is Rome\n\nOne plus one is four\n\nThe capital of France is"
     )
     assert task.prompt(next(ITEMS.itertuples())) == "The capital of France is"
     assert shown.items is task.items
+    other = ll.with_shots(task, shots.iloc[:1], {"rome": " Madrid"})
+    assert other.prompt(next(ITEMS.itertuples())) == (
+        "The capital of Spain is Madrid\n\nThe capital of France is"
+    )
 
 
 def test_with_shots_refuses_what_would_tell_the_answer(task):
     with pytest.raises(ValueError, match="example 'q1' is an item of the task 'facts' itself"):
-        ll.with_shots(task, ITEMS.iloc[1:2], CHOICES)
+        ll.with_shots(task, ITEMS.iloc[1:2])
 
 
 def test_with_shots_refuses_an_example_without_an_answer(task):
     shots = ITEMS.assign(item_id=["s1", "s2", "s3"])
     with pytest.raises(ValueError, match="no text for the target 'four' of an example; it has"):
         ll.with_shots(task, shots, {"rome": " Rome", "paris": " Paris"})
+    with pytest.raises(ValueError, match="task 'facts' has no choices: give answers= for the ex"):
+        ll.with_shots(replace(task, choices=None), shots)
+
+
+def test_tasks_compare(task):
+    """Tables do not say whether they are equal: a task is equal to itself."""
+    assert task == task
+    assert task != replace(task)
+    assert len({task, replace(task)}) == 2
 
 
 @pytest.mark.parametrize(
@@ -145,47 +161,3 @@ def test_with_shots_refuses_an_example_without_an_answer(task):
 def test_unusable_items_are_found_before_any_inference(items, message):
     with pytest.raises(ValueError, match=message):
         ll.Task("facts", items, lambda item: item.question, CHOICES)
-
-
-@pytest.mark.parametrize(
-    ("text", "label"),
-    [
-        (" positive", "fresh"),
-        (" Negative.", "rotten"),
-        ("The review is POSITIVE, not negative", "fresh"),
-        ("negative or positive?", "rotten"),
-        (" positively awful", "fresh"),  # a word that begins so counts: the reader is simple
-        (" good", "unreadable"),
-        ("", "unreadable"),
-    ],
-)
-def test_read_label(text, label):
-    assert read_label(text) == label
-
-
-def test_review_task_asks_three_ways():
-    item = next(review_items().itertuples())
-    prompts = {name: review_task(name).prompt(item) for name in ("sentiment", "question", "critic")}
-    assert prompts["sentiment"] == f"Review: {item.text}\nSentiment:"
-    assert len(set(prompts.values())) == 3
-    assert all(item.text in prompt and not prompt.endswith(" ") for prompt in prompts.values())
-    with pytest.raises(LookupError, match="no prompt is called 'poem'; there are sentiment, quest"):
-        review_task("poem")
-
-
-def test_review_examples_are_training_films_half_of_each_label():
-    prompt = review_task(shots=4).prompt(next(review_items().itertuples()))
-    *examples, asked = prompt.split("\n\n")
-    assert asked == review_task().prompt(next(review_items().itertuples()))
-    train = review_items("train").set_index("text")
-    labels = []
-    for example in examples:
-        text, word = example.removeprefix("Review: ").split("\nSentiment: ")
-        labels.append(word)
-        assert train.target[text] == {"positive": "fresh", "negative": "rotten"}[word]
-    assert sorted(labels) == ["negative", "negative", "positive", "positive"]
-    turned = review_task(shots=4, reverse=True).prompt(next(review_items().itertuples()))
-    assert turned.split("\n\n") == [*examples[::-1], asked]
-    for shots in (3, -2):
-        with pytest.raises(ValueError, match=f"shots must be even, .* not {shots}"):
-            review_task(shots=shots)

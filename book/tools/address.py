@@ -1,135 +1,134 @@
-"""Show, check or change the address of the repository that the book points at.
+"""Set or check the address of the repository that the book points at.
 
-    python book/tools/address.py                                  show it; check that all agree
-    python book/tools/address.py https://github.com/you/your-fork   change it everywhere
+    python book/tools/address.py                                    take it from git's origin
+    python book/tools/address.py https://github.com/you/your-fork   set this one
+    python book/tools/address.py --check                            show it; do all files agree?
 
-The address is kept in ``_config.yml`` (repository.url and branch). Badges, set-up cells and a few
-pages repeat it, because Colab and GitHub read them one file at a time; this command keeps them in
-step. It needs no more than Python itself.
+``_config.yml`` keeps it (repository.url and branch). Badges, set-up cells and a few pages repeat
+it, because Colab and GitHub read them one file at a time. This needs no more than Python itself.
 """
 
+import json
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+FILES = ("*.md", "*.toml", "*.cff", ".github/**/*.*", "book/**/*.md", "notebooks/**/*.ipynb")
+UNKNOWN = "https://github.com/OWNER/REPO"  # until somebody publishes the book
 
 # The text of the one cell tagged "setup" in every chapter.
 SETUP = """\
-# Installs the book's library where it is missing, as on Colab.
+# Colab does not have the book's library.
 import importlib.util
 
 if importlib.util.find_spec("lleval_lib") is None:
-    %pip install --quiet "lleval_lib @ git+{url}\""""
-BADGE = "[Open in Colab](https://colab.research.google.com/github/{slug}/blob/{branch}/{path})"
+"""
+INSTALL = '    %pip install --quiet "lleval_lib @ git+{url}"'
+NO_ADDRESS = """\
+    raise SystemExit(
+        "This copy of the book does not know its address: run "
+        "`make address` in its repository, push, and open this again."
+    )"""
 
-_NAME = r"[\w-]+(?:\.(?!git\b)[\w-]+)*"
-_URL = rf"https://github\.com/{_NAME}/{_NAME}"
+_HOST = r"(?:https://(?:[^@/\s]+@)?|(?:ssh://)?git@)github\.com[/:]"
+_NAME = r"[\w-]+/[\w.-]*[\w-]"
+# What is marked as ours is set whatever it names, so that a file that went astray comes back.
+_ADDRESS = re.compile(
+    r"(?P<before>(?P<ours>\[Open in Colab\]\(|lleval_lib @ git\+|repository-code: [\"']?)?"
+    rf"(?:https://colab\.research\.google\.com/github/|{_HOST}))(?P<name>{_NAME})"
+)
 
 
 def read_address(config: str) -> tuple[str, str]:
     """Return repository.url and repository.branch of the text of a ``_config.yml``."""
-    return _field("url").search(config)["value"], _field("branch").search(config)["value"]
+    section = config[config.index("repository:") :]
+    url, branch = (
+        re.search(rf"\b{field}:\s*[\"']?([^\s\"',}}]+)", section)[1] for field in ("url", "branch")
+    )
+    return url, branch
 
 
 def setup_cell(url: str) -> str:
-    return SETUP.format(url=url)
+    return SETUP + (NO_ADDRESS if url == UNKNOWN else INSTALL.format(url=url))
 
 
 def badge(url: str, branch: str, path: str) -> str:
     """Return the Markdown link that opens the notebook at `path` of the repository in Colab."""
-    return BADGE.format(slug=_slug(url), branch=branch, path=path)
+    address = f"https://colab.research.google.com/github/{_name(url)}/blob/{branch}/{path}"
+    return f"[Open in Colab]({address})"
 
 
-def why_invalid(url: str) -> str:
-    """Return what is wrong with `url` as the address of a repository, or an empty string."""
-    if not url.startswith("https://github.com/"):
-        return "it must begin with https://github.com/"
-    if url.endswith("/"):
-        return "leave out the slash at its end"
-    if url.endswith(".git"):
-        return "leave out the .git at its end"
-    if not re.fullmatch(_URL, url):
-        return "it must be https://github.com/<owner>/<repository> and nothing more"
-    return ""
-
-
-def readdress(text: str, old: str, url: str, branch: str) -> str:
-    """Return `text` with every address of the book's repository set to `url`.
-
-    `old` is replaced wherever it stands; what is marked as the book's own address, such as a
-    badge, is set whatever it was, so that a file that went astray comes back.
-    """
-    text = re.sub(rf"{re.escape(old)}(?![\w-]|\.(?!git\b)\w)", lambda _: url, text)
-    marked = rf"(git clone |lleval_lib @ git\+|repository-code:\s*[\"']?|Repository = \"){_URL}"
-    text = re.sub(marked, lambda m: m[1] + url, text)
-    return re.sub(
-        rf"(colab\.research\.google\.com/github/){_NAME}/{_NAME}/blob/[^/\s]+"
-        r"(?=/notebooks/(?:assignments/)?\d\d_\w+\.ipynb)",
-        lambda m: f"{m[1]}{_slug(url)}/blob/{branch}",
-        text,
+def parse(address: str) -> str:
+    """Return an address that git understands as ``https://github.com/<owner>/<repository>``."""
+    if found := re.fullmatch(rf"{_HOST}({_NAME})/?", address):
+        return f"https://github.com/{found[1].removesuffix('.git')}"
+    raise ValueError(
+        f"{address or 'A folder without an origin'} is not the address of a repository on GitHub, "
+        "where Colab looks for notebooks: make address REPO=https://github.com/you/your-fork"
     )
 
 
-def files(root: Path) -> list[Path]:
-    """Return the files that may repeat the address."""
-    names = ("README.md", "CITATION.cff", "pyproject.toml")
-    found = [root / name for name in names if (root / name).exists()]
-    return found + sorted(root.glob("book/**/*.md")) + sorted(root.glob("notebooks/**/*.ipynb"))
+def readdress(text: str, old: str, url: str) -> str:
+    """Return `text` with the address `old`, and what is marked as ours, set to `url`."""
+
+    def new(found):
+        name = found["name"].removesuffix(".git")
+        if not found["ours"] and name != _name(old):
+            return found[0]
+        return found["before"] + _name(url) + found["name"].removeprefix(name)
+
+    return _ADDRESS.sub(new, text)
 
 
-def astray(root: Path) -> list[Path]:
-    """Return the files under `root` that name another address than ``_config.yml``."""
-    url, branch = read_address(_read(root / "_config.yml"))
-    return [path for path in files(root) if readdress(_read(path), url, url, branch) != _read(path)]
-
-
-def change(root: Path, url: str) -> list[Path]:
-    """Set the address to `url` in every file under `root`; return the files that changed."""
-    config = _read(root / "_config.yml")
-    old, branch = read_address(config)
-    # _config.yml comes last: until then a run that was cut short can be repeated.
-    new = {path: readdress(_read(path), old, url, branch) for path in files(root)}
-    new[root / "_config.yml"] = _field("url").sub(lambda m: m["before"] + url, config, count=1)
-    changed = [path for path, text in new.items() if text != _read(path)]
-    for path in changed:
-        scratch = path.with_name(path.name + ".tmp")
-        scratch.write_bytes(new[path].encode())
-        os.replace(scratch, path)
-    return changed
+def changes(root: Path, url: str) -> dict[Path, str]:
+    """Return the files under `root` that do not point at `url`, with the text that does."""
+    config = root / "_config.yml"
+    old, _ = read_address(_read(config))
+    # The configuration comes last: until then a run that was cut short can be repeated.
+    paths = [path for pattern in FILES for path in sorted(root.glob(pattern))] + [config]
+    texts = {path: readdress(_read(path), old, url) for path in paths}
+    texts |= {p: _with_setup(text, url) for p, text in texts.items() if p.suffix == ".ipynb"}
+    return {path: text for path, text in texts.items() if text != _read(path)}
 
 
 def main(arguments: list[str], root: Path = ROOT) -> int:
-    if len(arguments) > 1:
-        print("give one address, or none to see the present one", file=sys.stderr)
-        return 2
-    if arguments:
-        (url,) = arguments
-        if fault := why_invalid(url):
-            print(f"{url!r} is not the address of a repository: {fault}", file=sys.stderr)
-            return 2
-        changed = change(root, url)
-        print(f"{url}: changed {len(changed)} files")
-        for path in changed:
-            print(f"  {path.relative_to(root)}")
-        return 0
     url, branch = read_address(_read(root / "_config.yml"))
+    check = arguments == ["--check"]
+    if not check:
+        try:
+            url = parse(arguments[0] if arguments else _origin(root))
+        except ValueError as error:
+            print(error, file=sys.stderr)
+            return 2
     print(f"{url} (branch {branch})")
-    wrong = astray(root)
-    for path in wrong:
-        print(f"  {path.relative_to(root)} names another address", file=sys.stderr)
-    return 1 if wrong else 0
+    changed = changes(root, url)
+    for path, text in changed.items():
+        print(f"  {path.relative_to(root)} {'has another' if check else 'changed'}")
+        if not check:
+            scratch = path.with_name(path.name + ".tmp")
+            scratch.write_bytes(text.encode())
+            os.replace(scratch, path)
+    return int(check and bool(changed))
 
 
-def _slug(url: str) -> str:
+def _origin(root: Path) -> str:
+    command = ["git", "-C", str(root), "config", "--get", "remote.origin.url"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _with_setup(text: str, url: str) -> str:
+    notebook = json.loads(text)
+    for cell in notebook["cells"]:
+        if "setup" in cell["metadata"].get("tags", []):
+            cell["source"] = setup_cell(url).splitlines(keepends=True)
+    return json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+
+
+def _name(url: str) -> str:
     return url.removeprefix("https://github.com/")
-
-
-def _field(name: str) -> re.Pattern:
-    """Return a pattern that finds field `name` of the section "repository" of a _config.yml."""
-    inside = r"repository:[^\n]*?(?:\n[ \t][^\n]*?)*?"
-    return re.compile(rf"^(?P<before>{inside}\b{name}:\s*[\"']?)(?P<value>[^\s\"',}}]+)", re.M)
 
 
 def _read(path: Path) -> str:

@@ -2,25 +2,24 @@
 
     .venv/bin/python book/tools/refresh.py [--all | --check] [NOTEBOOK ...]
 
-A chapter is stale when its code, or the library's, changed since it was last executed; prose,
-comments and docstrings of the library do not count. ``--all`` executes every chapter, ``--check``
-lists the stale ones and runs nothing. A chapter that fails keeps its file as it was.
+A chapter is stale when its code, or what this code uses of the library, changed since it was last
+executed; prose, comments and docstrings of the library do not count. ``--all`` executes every
+chapter, ``--check`` lists the stale ones with the reason and runs nothing. A chapter that fails
+keeps its file as it was.
 """
 
 import argparse
-import ast
 import copy
-import hashlib
 import json
 import os
 import re
 import sys
 import tempfile
 import time
-import tomllib
 from pathlib import Path
 
 import nbformat
+from fingerprint import fingerprints
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
@@ -42,55 +41,19 @@ class BadNotebookError(Exception):
     """A notebook that must not be written, with the reasons."""
 
 
-def library_fingerprint(library: Path) -> str:
-    """Return a sha256 of what the code in folder `library` does and of the data it carries."""
-    digest = hashlib.sha256()
-    for path in sorted(p for p in library.rglob("*") if p.is_file()):
-        if "__pycache__" in path.parts:
-            continue
-        if path.suffix == ".py":
-            content = repr(_tree(ast.parse(path.read_text(encoding="utf-8")))).encode()
-        elif path.suffix == ".toml":
-            content = repr(tomllib.loads(path.read_text(encoding="utf-8"))).encode()
-        else:
-            content = path.read_bytes()
-        digest.update(path.relative_to(library).as_posix().encode() + b"\0")
-        digest.update(hashlib.sha256(content).digest())
-    return digest.hexdigest()
+def changes(path: Path, library: Path) -> list[str]:
+    """Return what changed since the notebook at `path` was executed."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    before = notebook["metadata"].get("lleval", {}).get("executed")
+    if not isinstance(before, dict):
+        return ["never executed"]
+    now = fingerprints(notebook, number(path), library)
+    return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
 
 
-def _tree(node):
-    """Return a syntax tree as nested tuples, without docstrings, alike in every Python version."""
-    if isinstance(node, list):
-        return tuple(_tree(item) for item in node)
-    if not isinstance(node, ast.AST):
-        return repr(node)
-    fields = dict(ast.iter_fields(node))
-    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
-        fields["body"] = fields["body"][1:]
-    # Newer versions add fields that are empty in older code.
-    filled = {name: value for name, value in fields.items() if value not in (None, [])}
-    return type(node).__name__, *((name, _tree(value)) for name, value in filled.items())
-
-
-def fingerprint(notebook, library: str) -> str:
-    """Return a sha256 of the code cells of `notebook` and of the library's fingerprint.
-
-    Set-up cells do not count: where a chapter is executed they do nothing, and a fork changes the
-    address in them.
-    """
-    code = [
-        [_source(cell), sorted(_tags(cell))]
-        for cell in notebook["cells"]
-        if cell["cell_type"] == "code" and "setup" not in _tags(cell)
-    ]
-    return hashlib.sha256(json.dumps([code, library]).encode()).hexdigest()
-
-
-def is_stale(notebook, library: str) -> bool:
-    executed = notebook["metadata"].get("lleval", {}).get("executed")
-    return executed != fingerprint(notebook, library)
+def number(path: Path) -> str:
+    """Return the number of a chapter, such as "03" or "A1", from its file's name."""
+    return path.stem.partition("_")[0]
 
 
 def id_problems(notebook) -> list[str]:
@@ -169,13 +132,13 @@ def execute(notebook, folder: Path):
     raise BadNotebookError(f"cell {cell.id} failed: {cell.source.strip().splitlines()[0]}\n{why}")
 
 
-def refresh(path: Path, library: str) -> None:
+def refresh(path: Path, library: Path) -> None:
     """Execute the notebook at `path` and write it back, whole or not at all."""
     text = path.read_text(encoding="utf-8")
     _require_none(id_problems(json.loads(text)))  # before nbformat, which makes up missing ids
     done = tidy(execute(nbformat.reads(text, as_version=4), path.parent))
     _require_none(output_problems(done))
-    done.metadata["lleval"] = {"executed": fingerprint(done, library)}
+    done.metadata["lleval"] = {"executed": fingerprints(done, number(path), library)}
     nbformat.validate(done)
     scratch = path.with_name(path.name + ".tmp")
     scratch.write_text(to_text(done), encoding="utf-8")
@@ -195,16 +158,13 @@ def main(arguments=None, root: Path = ROOT) -> int:
     parser.add_argument("notebook", nargs="*", type=Path, help="default: every chapter")
     options = parser.parse_args(arguments)
 
-    library = library_fingerprint(root / "lleval_lib")
+    library = root / "lleval_lib"
     paths = options.notebook or sorted((root / "notebooks").glob("*.ipynb"))
-    stale = [
-        path
-        for path in paths
-        if options.all or is_stale(json.loads(path.read_text(encoding="utf-8")), library)
-    ]
+    changed = {path: changes(path, library) for path in paths}
+    stale = [path for path in paths if options.all or changed[path]]
     if options.check:
         for path in stale:
-            print(f"{path.name} is stale: run make refresh")
+            print(f"{path.name} is stale ({', '.join(changed[path])}): run make refresh")
         return 1 if stale else 0
     failed = 0
     for path in stale:

@@ -1,6 +1,6 @@
 """Race `loglikelihood` against lm-evaluation-harness's HFLM: one process, one model, same requests.
 
-    .venv/bin/python benchmarks/scoring.py [--items 24] [--repeats 3] [--output benchmarks]
+    .venv/bin/python experiments/scoring_race.py [--items 24] [--repeats 3] [--output experiments]
 
 Prints the ratios of time, the largest difference of the log-likelihoods, and the fraction of the
 limit: the time that the distinct tokens would take at the model's best measured rate of reading,
@@ -23,7 +23,7 @@ from lm_eval.models.huggingface import HFLM
 
 import lleval_lib as ll
 from lleval_lib.prefix_tree import build
-from lleval_lib.scoring import encode
+from lleval_lib.scoring import _rows
 
 BATCH_SIZES = (1, 16)
 
@@ -59,7 +59,7 @@ def main():
     for name, cost in costs.items():
         print(f"\n{n} items, by the number of {name}")
         print(cost[["ours, s", "HFLM, s", "ratio"]].to_string(float_format="{:.2f}".format))
-    draw(costs, n, given.output / "scoring.png")
+    draw(costs, n, given.output / "scoring_race.png")
 
 
 def race(lm, requests, repeats: int) -> dict[str, float]:
@@ -73,7 +73,7 @@ def race(lm, requests, repeats: int) -> dict[str, float]:
             expected, took = timed(lambda size=size: harness(lm, requests, size))
             theirs[size].append(took)
     size = min(theirs, key=lambda s: min(theirs[s]))
-    rows = encode(lm, requests)
+    rows = _rows(lm, requests)
     distinct = len(build(rows).tokens)
     return {
         "ours, s": min(ours),

@@ -1,0 +1,208 @@
+"""Write book/library.md, the page on the library, from its docstrings and the chapters' code.
+
+    python book/tools/reference.py
+
+It reads text only, and needs no more than Python itself: who renders the book has no library.
+"""
+
+import ast
+import copy
+import json
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import address
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# The modules (or folders of them) in the order of a reader who makes an evaluation.
+SECTIONS = {
+    "Data and models": ("datasets", "data", "models", "fetching"),
+    "From a task to records": ("tasks", "scoring", "perplexity", "records", "recorded"),
+    "One system, two systems": ("intervals", "bootstrap", "pairs", "results"),
+    "Many systems, plans, learners, users": ("many", "planning", "crossval", "online"),
+    "Logs, reports, figures": ("logs", "report", "plots"),
+    "Exercises": ("exercises",),
+}
+
+_OPENING = """\
+# The library (函数库)
+
+`import lleval_lib as ll` gives every name on this page. A module is loaded when you first use one \
+of its names. What stands after a star in a signature is given by name. The chapters under a \
+function are those whose code uses it.
+"""
+
+
+def public(root: Path) -> dict[str, str]:
+    """Return the module of each public name, from the library's one list of them."""
+    stub = ast.parse(_read(root / "lleval_lib" / "__init__.pyi"))
+    return {
+        alias.name: statement.module
+        for statement in stub.body
+        if isinstance(statement, ast.ImportFrom)
+        for alias in statement.names
+    }
+
+
+def modules(root: Path) -> dict[str, ast.Module]:
+    """Return the syntax tree of each module of the library; a package has its folder's name."""
+    library = root / "lleval_lib"
+    paths = {path.relative_to(library).with_suffix(""): path for path in library.rglob("*.py")}
+    names = {
+        ".".join(p for p in name.parts if p != "__init__"): path for name, path in paths.items()
+    }
+    return {name: ast.parse(_read(path)) for name, path in sorted(names.items())}
+
+
+def definitions(tree: ast.Module) -> dict[str, ast.stmt]:
+    """Return the functions, classes and variables of a module by name, in its order."""
+    found: dict[str, ast.stmt] = {}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found[node.name] = node
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {name: node for target in targets for name in _names(target)}
+    return found
+
+
+def taught_in(root: Path) -> dict[str, list[str]]:
+    """Return the chapters whose code uses ``ll.name``, as file names, for each such name."""
+    chapters = defaultdict(list)
+    for path in sorted((root / "notebooks").glob("*.ipynb")):
+        cells = [c for c in json.loads(_read(path))["cells"] if c["cell_type"] == "code"]
+        code = "\n".join("".join(cell["source"]) for cell in cells)
+        tree = ast.parse(re.sub(r"(?m)^(\s*)[%!].*", r"\1pass", code))  # magics are not Python
+        called = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute))
+        for name in {node.attr for node in called if _names(node.value) == ["ll"]}:
+            chapters[name].append(path.name)
+    return dict(chapters)
+
+
+def on_the_command_line(trees: dict[str, ast.Module]) -> set[str]:
+    """Return the names of the library that its command reaches, call by call."""
+    uses = defaultdict(set)
+    for tree in trees.values():
+        imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        known = {alias.name for node in imports for alias in node.names} | set(definitions(tree))
+        for name, node in definitions(tree).items():
+            parts = list(ast.walk(node))
+            own = {part.arg for part in parts if isinstance(part, ast.arg)}
+            own |= {p.id for p in parts if isinstance(p, ast.Name) and isinstance(p.ctx, ast.Store)}
+            uses[name] |= known.intersection(_names(node)) - own
+    return _closure(definitions(trees["__main__"]), uses)
+
+
+def untaught(root: Path) -> set[str]:
+    """Return the public names that neither a chapter's code nor the command line uses.
+
+    A class is used where a function is that returns it, or a class that holds it.
+    """
+    trees, types = modules(root), defaultdict(set)
+    for tree in trees.values():
+        for name, node in definitions(tree).items():
+            for part in ast.walk(node):
+                annotation = getattr(part, "returns", None) or (
+                    part.annotation if isinstance(part, ast.AnnAssign) else None
+                )
+                types[name].update(_names(annotation) if annotation else ())
+    used = taught_in(root).keys() | on_the_command_line(trees)
+    return public(root).keys() - _closure(used, types)
+
+
+def signature(name: str, node: ast.stmt) -> str:
+    """Return how `name` is called, without types, which an editor shows."""
+    if isinstance(node, ast.ClassDef):
+        fields = [item.target.id for item in node.body if isinstance(item, ast.AnnAssign)]
+        return f"{name}({', '.join(fields)})"
+    arguments = copy.deepcopy(node.args)
+    for argument in ast.walk(arguments):
+        if isinstance(argument, ast.arg):
+            argument.annotation = None
+    return f"{name}({ast.unparse(arguments)})"
+
+
+def summary(node) -> str:
+    """Return the first sentence of the docstring of `node`, as Markdown."""
+    paragraph = " ".join(ast.get_docstring(node).split("\n\n")[0].split())
+    sentence = re.split(r"(?<=\w[\w)`][.:]) (?=[A-Z`])", paragraph)[0].rstrip(".:")
+    return sentence.replace("``", "`") + "." * (sentence[-1] not in "?!")
+
+
+def page(root: Path) -> str:
+    """Return the text of book/library.md."""
+    trees, names, places = modules(root), public(root), _places(root)
+    url, branch = address.read_address(_read(root / "_config.yml"))
+    lines = [_OPENING]
+    for section, rooms in SECTIONS.items():
+        lines.append(f"## {section}\n")
+        for room in rooms:
+            inside = [m for m in trees if m.split(".")[0] == room and m in names.values()]
+            if not inside:
+                continue
+            source = (
+                ""
+                if url == address.UNKNOWN
+                else f" [Source]({url}/blob/{branch}/lleval_lib/{room}.py)"
+            )
+            lines.append(f"### {room}\n\n{summary(trees[room])}{source}\n")
+            for module in inside:
+                found = {
+                    n: d for n, d in definitions(trees[module]).items() if names.get(n) == module
+                }
+                lines += [_entry(n, d, places[n]) for n, d in found.items() if not _is_constant(d)]
+                if constants := [f"`{n}`" for n, d in found.items() if _is_constant(d)]:
+                    lines.append(f"Constants: {', '.join(constants)}.\n")
+    return "\n".join(lines)
+
+
+def main(root: Path = ROOT) -> None:
+    path, text = root / "book" / "library.md", page(root)
+    # Left alone where nothing changed, so that make does not build the book again.
+    if not path.exists() or _read(path) != text:
+        path.write_text(text, encoding="utf-8")
+
+
+def _entry(name: str, node: ast.stmt, place: str) -> str:
+    where = f"\n  [{place}]{{.question}}" if place else ""
+    return f"`{signature(name, node)}`\n: {summary(node)}{where}\n"
+
+
+def _places(root: Path) -> dict[str, str]:
+    """Return where a reader meets each public name: in which chapters, or in the command."""
+    chapters, command = taught_in(root), on_the_command_line(modules(root))
+    places = dict.fromkeys(public(root), "")
+    places |= dict.fromkeys(places.keys() & command, "Used by the command line")
+    for name, files in chapters.items():
+        links = [f"[{file.split('_')[0].lstrip('0')}](../notebooks/{file})" for file in files]
+        places[name] = f"Taught in chapter{'s' * (len(files) > 1)} {', '.join(links)}"
+    n_chapters = len({file for files in chapters.values() for file in files})
+    everywhere = (name for name, files in chapters.items() if len(files) == n_chapters)
+    return places | dict.fromkeys(everywhere, "In every chapter")
+
+
+def _is_constant(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Assign | ast.AnnAssign)
+
+
+def _names(node: ast.AST) -> list[str]:
+    return [part.id for part in ast.walk(node) if isinstance(part, ast.Name)]
+
+
+def _closure(start, graph) -> set[str]:
+    """Return what can be reached from `start`, itself included."""
+    found, new = set(), set(start)
+    while new:
+        found |= new
+        new = {name for known in new for name in graph.get(known, ())} - found
+    return found
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

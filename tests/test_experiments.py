@@ -1,0 +1,255 @@
+"""The recorded results are what the systems really say: a sample is scored anew."""
+
+import sys
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lleval_lib as ll
+from lleval_lib import records as records_module
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "lleval_lib" / "results"
+sys.path.insert(0, str(ROOT / "experiments"))
+
+import record  # noqa: E402
+import reviews  # noqa: E402
+
+BY_LIKELIHOOD = [name for name, how in reviews.ASKED.items() if "written" not in how]
+WRITTEN = [name for name, how in reviews.ASKED.items() if "written" in how]
+SAMPLE = 12
+
+
+@pytest.fixture(scope="module")
+def records():
+    return ll.load_records("reviews")
+
+
+@pytest.fixture(scope="module")
+def test_items():
+    return reviews.items("test")
+
+
+@pytest.fixture(scope="module")
+def lm():
+    return ll.load_lm()
+
+
+def test_systems_and_items(records, test_items):
+    """Every system answers every test review once, in one order, with the data's own labels."""
+    assert records.system.unique().tolist() == list(reviews.SYSTEMS)
+    assert set(records.task) == {"reviews"}
+    for name, rows in records.groupby("system"):
+        for column in ("item_id", "cluster", "target"):
+            assert rows[column].to_list() == test_items[column].to_list(), name
+
+
+def test_no_system_trained_on_a_test_film(records):
+    films = {split: set(reviews.items(split).cluster) for split in ("train", "validation", "test")}
+    assert set(records.cluster) == films["test"]
+    assert len(films["test"]) == 100
+    assert not films["test"] & (films["train"] | films["validation"])
+
+
+def test_scores_and_predictions(records):
+    assert (records.score == (records.prediction == records.target)).all()
+    by_likelihood = records[~records.system.isin(WRITTEN)]
+    assert set(by_likelihood.prediction) <= set(reviews.LABELS)
+    logliks = by_likelihood[[f"loglik_{label}" for label in reviews.LABELS]].to_numpy()
+    most_likely = np.array(reviews.LABELS)[logliks.argmax(axis=1)]
+    assert (by_likelihood.prediction == most_likely).all()
+    place = [reviews.LABELS.index(target) for target in by_likelihood.target]
+    assert (by_likelihood.loglik == logliks[np.arange(len(place)), place]).all()
+    assert (logliks <= 0).all()
+
+
+def test_trained_systems_give_probabilities(records):
+    rows = records[records.system.isin(reviews.TRAINED)]
+    total = np.exp(rows.loglik_fresh) + np.exp(rows.loglik_rotten)
+    # The probe computes in 32-bit floats.
+    assert total.to_numpy() == pytest.approx(np.ones(len(rows)), abs=1e-6)
+
+
+def test_majority_is_the_base_rate(records, test_items):
+    rows = records[records.system == "majority"]
+    train = reviews.items("train").target
+    most = train.mode()[0]
+    assert set(rows.prediction) == {most}
+    assert rows.score.mean() == (test_items.target == most).mean()
+    share = (train == "fresh").mean()
+    assert np.exp(rows.loglik_fresh.to_numpy()) == pytest.approx(np.full(len(rows), share))
+
+
+def test_believable_accuracies(records):
+    """What is trained on 9,000 reviews beats the majority beyond doubt, and nothing is too good."""
+    of = dict(list(records.groupby("system")))
+    for name in list(reviews.TRAINED)[1:]:
+        assert ll.compare(of["majority"], of[name]).difference.low > 0.1
+        assert of[name].score.mean() < 0.85
+    assert 0.5 < of["majority"].score.mean() < 0.6
+    for name in BY_LIKELIHOOD:
+        assert 0.45 < of[name].score.mean() < 0.85
+
+
+def _sample(system):
+    """Return the system's task with a few of its items, others for each system."""
+    task = reviews.task(**reviews.ASKED[system])
+    items = task.items.sample(SAMPLE, random_state=sum(system.encode()))
+    return replace(task, items=items)
+
+
+def test_prompts_are_those_recorded(test_items):
+    """All of them, not a sample, by their sha256: this costs no inference."""
+    how = tomllib.loads((RESULTS / "reviews.toml").read_text("utf-8"))
+    assert set(how["prompts"]) == set(reviews.SYSTEMS)
+    for system in reviews.ASKED:
+        task = reviews.task(**reviews.ASKED[system])
+        prompts = [task.prompt(item) for item in task.items.itertuples()]
+        assert record.sha256(prompts) == how["prompts"][system], system
+    for system in reviews.TRAINED:
+        assert record.sha256(test_items.text) == how["prompts"][system], system
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", BY_LIKELIHOOD)
+def test_likelihoods_scored_anew(records, lm, system):
+    anew = ll.evaluate(_sample(system), lm).set_index("item_id")
+    then = records[records.system == system].set_index("item_id").loc[anew.index]
+    for column in ("loglik", "loglik_fresh", "loglik_rotten"):
+        assert anew[column].to_numpy() == pytest.approx(then[column].to_numpy(), abs=1e-3)
+    # A tie within the tolerance may fall either way on another processor.
+    sure = (then.loglik_fresh - then.loglik_rotten).abs() > 2e-3
+    assert sure.sum() >= SAMPLE - 2
+    assert (anew.prediction == then.prediction)[sure].all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", WRITTEN)
+def test_written_answers_written_anew(records, lm, system):
+    anew = ll.evaluate(_sample(system), lm).set_index("item_id")
+    then = records[records.system == system].set_index("item_id").loc[anew.index]
+    # Two tokens that are equally likely may fall either way on another processor.
+    assert (anew.written != then.written).sum() <= 1
+    assert (anew.prediction != then.prediction).sum() <= 1
+    assert then.prediction.to_list() == [reviews.read_label(text) for text in then.written]
+
+
+@pytest.mark.slow
+def test_tfidf_fitted_anew(records):
+    then = records[records.system == "tf-idf"].reset_index(drop=True)
+    anew = reviews.build("tf-idf")
+    assert anew.columns.drop("prompt").to_list() == then.columns.drop("written").to_list()
+    assert (anew.prediction == then.prediction).mean() >= 0.99
+    p_fresh, p_then = (np.exp(table.loglik_fresh.to_numpy()) for table in (anew, then))
+    assert p_fresh == pytest.approx(p_then, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        (" positive", "fresh"),
+        (" Negative.", "rotten"),
+        ("The review is POSITIVE, not negative", "fresh"),
+        ("negative or positive?", "rotten"),
+        (" positively awful", "fresh"),  # a word that begins so counts: the reader is simple
+        (" good", "unreadable"),
+        ("", "unreadable"),
+    ],
+)
+def test_read_label(text, label):
+    assert reviews.read_label(text) == label
+
+
+def test_three_prompts_ask_about_the_review():
+    item = next(reviews.items("test").itertuples())
+    prompts = {name: reviews.task(name).prompt(item) for name in reviews.PROMPTS}
+    assert prompts["sentiment"] == f"Review: {item.text}\nSentiment:"
+    assert len(set(prompts.values())) == 3
+    assert all(item.text in prompt and not prompt.endswith(" ") for prompt in prompts.values())
+
+
+def test_examples_are_training_films_half_of_each_label():
+    item = next(reviews.items("test").itertuples())
+    *examples, asked = reviews.task("sentiment", shots=4).prompt(item).split("\n\n")
+    assert asked == reviews.task("sentiment").prompt(item)
+    train = reviews.items("train").set_index("text")
+    labels = []
+    for example in examples:
+        text, word = example.removeprefix("Review: ").split("\nSentiment: ")
+        labels.append(word)
+        assert train.target[text] == {"positive": "fresh", "negative": "rotten"}[word]
+    assert sorted(labels) == ["negative", "negative", "positive", "positive"]
+    turned = reviews.task("sentiment", shots=4, reverse=True).prompt(item)
+    assert turned.split("\n\n") == [*examples[::-1], asked]
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in RESULTS.glob("*.parquet")))
+def test_a_result_is_that_of_its_experiment(name):
+    """Whoever changes a builder records anew, or says here that no record can have changed."""
+    how = tomllib.loads((RESULTS / f"{name}.toml").read_text("utf-8"))
+    assert {"date", "command", "machine", "cost", "builder", "versions"} <= set(how)
+    assert name in record.experiments()
+    assert how["builder"] == record.builder(name), (
+        f"experiments/{name}.py is not the code that recorded {name}.parquet: run make records "
+        f"NAME={name}. Only if the edit cannot change a record (a comment, a name), put "
+        f"{record.builder(name)} into lleval_lib/results/{name}.toml"
+    )
+
+
+def test_the_list_of_experiments(capsys):
+    record.main([])
+    assert capsys.readouterr().out.startswith("reviews: Ten systems read film reviews")
+
+
+EXPERIMENT = '''"""Two systems on three items."""
+import pandas as pd
+import lleval_lib as ll
+
+SYSTEMS = "good", "bad"
+ITEMS = pd.DataFrame({"item_id": list("123"), "cluster": list("xxy"), "target": list("aba")})
+
+def build(system):
+    print("building", system)
+    with open("tape") as tape:
+        if system in tape.read():
+            raise KeyboardInterrupt
+    return ll.make_records(
+        system, "t", ITEMS, prompt=list("pqr"), prediction=list("aaa"), score=[1, 0, 1],
+        logliks={"a": [-0.1, -0.2, -0.3], "b": [-1 / 3, -2, -3]},
+    )
+'''
+
+
+def test_a_recording_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
+    for folder in ("experiments", "results"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "experiments" / "two_systems.py").write_text(EXPERIMENT)
+    monkeypatch.setenv("LLEVAL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(record, "HERE", tmp_path / "experiments")
+    monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
+    monkeypatch.syspath_prepend(tmp_path / "experiments")
+    monkeypatch.chdir(tmp_path)
+    Path("tape").write_text("bad")
+    with pytest.raises(KeyboardInterrupt):
+        record.main(["two_systems"])
+    assert list((tmp_path / "results").iterdir()) == []
+    Path("tape").write_text("")
+    record.main(["two_systems"])
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("build")]
+    assert lines == ["building good", "building bad", "building bad"]
+    assert list((tmp_path / "cache" / "recording").iterdir()) == []
+
+    monkeypatch.setattr(records_module.resources, "files", lambda package: tmp_path)
+    loaded = ll.load_records("two_systems")
+    built = pd.concat([sys.modules["two_systems"].build(name) for name in ("good", "bad")])
+    pd.testing.assert_frame_equal(
+        loaded, built.drop(columns="prompt").reset_index(drop=True), rtol=1e-6
+    )
+    how = tomllib.loads((tmp_path / "results" / "two_systems.toml").read_text())
+    assert how["builder"] == record.builder("two_systems")
+    assert how["prompts"] == dict.fromkeys(["good", "bad"], record.sha256("pqr"))
+    assert set(how["versions"]) == {"python", *record.VERSIONS}
