@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import beta, t
 from statsmodels.stats.proportion import proportion_confint
 
-from .clusters import covariance_of_means, welch_df
+from .clusters import covariance_of_means, drop_rounding, welch_df
 from .inputs import Cluster, Scores, labels_of, one_system, require_share, require_two_clusters
 from .results import Interval, t_interval
 
@@ -39,7 +39,8 @@ def clustered_mean(values: np.ndarray, clusters: np.ndarray, confidence: float) 
     require_share(confidence)
     groups = require_two_clusters(clusters)
     se = float(np.sqrt(covariance_of_means(values[:, None], clusters)[0, 0]))
-    return t_interval(float(values.mean()), se, groups - 1, len(values), groups, confidence)
+    mean = float(drop_rounding(values.mean(), np.abs(values).max()))
+    return t_interval(mean, se, groups - 1, len(values), groups, confidence)
 
 
 def macro_interval(

@@ -18,7 +18,16 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from .inputs import Cluster, Rng, Scores, cluster_numbers, finite, paired_systems, require_share
+from .inputs import (
+    Cluster,
+    Rng,
+    Scores,
+    cluster_numbers,
+    finite,
+    paired_systems,
+    require_share,
+    require_two_clusters,
+)
 from .pairs import compare
 from .results import TestResult
 from .results import table as table_of
@@ -101,10 +110,13 @@ def friedman_test(scores: Scores, *, cluster: Cluster = None) -> TestResult:
     table, clusters = _score_table(scores, cluster)
     if table.shape[1] < 3:
         raise ValueError("the Friedman test needs at least 3 systems; for two use compare")
-    blocks = table.groupby(clusters).mean()
+    require_two_clusters(clusters)
+    blocks = table.groupby(clusters).mean().to_numpy()
+    # Ranks do not change by the unit; rounding error must not part those that tie.
+    blocks = np.round(blocks / (abs(blocks).max() or 1), 12)
     statistic, p = 0.0, 1.0
-    if (blocks.nunique(axis=1) > 1).any():  # else all ranks are tied, and the statistic is 0/0
-        statistic, p = stats.friedmanchisquare(*blocks.to_numpy().T)
+    if np.ptp(blocks, axis=1).any():  # else all ranks are tied, and the statistic is 0/0
+        statistic, p = stats.friedmanchisquare(*blocks.T)
     df = table.shape[1] - 1.0
     return TestResult("Friedman test", float(statistic), float(p), df, len(table), len(blocks))
 

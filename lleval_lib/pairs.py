@@ -12,6 +12,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_effectsize
 
+from .clusters import drop_rounding
 from .inputs import Cluster, Rng, Scores, paired_systems, require_two_clusters
 from .intervals import clustered_mean
 from .results import Comparison, Interval, TestResult, t_comparison
@@ -54,7 +55,9 @@ def compare(
     as `mean_interval` does.
     """
     names, x, y, clusters = paired_systems(a, b, cluster)
-    return t_comparison(names, x.mean(), y.mean(), clustered_mean(y - x, clusters, confidence))
+    return t_comparison(
+        names, x.mean(), y.mean(), clustered_mean(_gaps(x, y), clusters, confidence)
+    )
 
 
 def mcnemar_test(
@@ -130,7 +133,7 @@ def permutation_test(
         raise ValueError(f"resamples must be 1 or more, such as 9999, not {resamples}")
     _, x, y, clusters = paired_systems(a, b, cluster)
     groups = require_two_clusters(clusters)
-    sums = np.bincount(clusters, weights=y - x)
+    sums = drop_rounding(np.bincount(clusters, weights=_gaps(x, y)), _scale(x, y))
     moved = sums[sums != 0]
     p = 1.0  # of one cluster, whichever its sign; scipy asks for two
     if len(moved) > 1:
@@ -169,7 +172,8 @@ def wilcoxon_test(a: Scores, b: Scores, *, cluster: Cluster = None) -> TestResul
     """
     _, x, y, clusters = paired_systems(a, b, cluster)
     groups = require_two_clusters(clusters)
-    means = np.bincount(clusters, weights=y - x) / np.bincount(clusters)
+    means = np.bincount(clusters, weights=_gaps(x, y)) / np.bincount(clusters)
+    means = drop_rounding(means, _scale(x, y))
     statistic, p = 0.0, 1.0
     if means.any():
         # Ranks do not change by the unit; rounding error must not part those that tie.
@@ -247,8 +251,9 @@ def effect_sizes(a: Scores, b: Scores, *, cluster: Cluster = None) -> EffectSize
     (0.8125, 6.0)
     """
     names, x, y, clusters = paired_systems(a, b, cluster)
-    found = t_comparison(names, x.mean(), y.mean(), clustered_mean(y - x, clusters, 0.95))
-    d, gap = y - x, found.difference.estimate
+    d = _gaps(x, y)
+    found = t_comparison(names, x.mean(), y.mean(), clustered_mean(d, clusters, 0.95))
+    gap = found.difference.estimate
     h = odds_ratio = np.nan
     if _right_or_wrong(np.concatenate([x, y])):
         h = float(proportion_effectsize(found.mean_b, found.mean_a))
@@ -262,6 +267,15 @@ def effect_sizes(a: Scores, b: Scores, *, cluster: Cluster = None) -> EffectSize
         h=h,
         odds_ratio=odds_ratio,
     )
+
+
+def _gaps(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the differences y - x, exactly 0 where the scores are equal but for rounding."""
+    return drop_rounding(y - x, np.maximum(np.abs(x), np.abs(y)))
+
+
+def _scale(x: np.ndarray, y: np.ndarray) -> float:
+    return float(np.abs([x, y]).max())
 
 
 def _one_sided(name: str, distance: float, difference: Interval) -> TestResult:
