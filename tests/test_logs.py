@@ -401,30 +401,33 @@ def test_truncated_results(run):
         ll.read_lm_eval(results.parent, metric="acc")
 
 
-def test_two_runs_of_a_task(run):
-    for path in run:
-        shutil.copy(path, path.with_name(path.name.replace("T01-", "T02-")))
+@pytest.fixture
+def second_run(run):
+    """Return a function that adds a later run to the folder of `run`, its results changed."""
+
+    def add(**changes):
+        samples, results = (p.with_name(p.name.replace("T01-", "T02-")) for p in run)
+        shutil.copy(run[0], samples)
+        results.write_text(json.dumps(json.loads(run[1].read_text("utf-8")) | changes))
+        return samples.parent
+
+    return add
+
+
+def test_two_runs_of_a_task(second_run):
     with pytest.raises(ValueError, match="are two runs of task 'reviews' by 'smollm2-135m'; say"):
-        ll.read_lm_eval(run[0].parent, metric="acc")
+        ll.read_lm_eval(second_run(), metric="acc")
 
 
-def test_two_versions_in_one_folder(run):
-    samples, results = run
-    later = [p.with_name(p.name.replace("T01-", "T02-")) for p in run]
-    shutil.copy(samples, later[0])
-    content = json.loads(results.read_text("utf-8"))
-    later[1].write_text(json.dumps(content | {"lm_eval_version": "0.4.9", "model_name": "other"}))
+def test_two_versions_in_one_folder(second_run):
+    folder = second_run(lm_eval_version="0.4.9", model_name="other")
     with pytest.raises(ValueError, match=r"written by lm-eval 0\.4\.13 and .* by lm-eval 0\.4\.9"):
-        ll.read_lm_eval(samples.parent, metric="acc")
+        ll.read_lm_eval(folder, metric="acc")
 
 
-def test_two_systems_in_one_folder(run):
-    samples, results = run
-    later = [p.with_name(p.name.replace("T01-", "T02-")) for p in run]
-    shutil.copy(samples, later[0])
-    content = json.loads(results.read_text("utf-8"))
-    later[1].write_text(json.dumps(content | {"model_name": "other"}))
-    assert set(ll.read_lm_eval(samples.parent, metric="acc").system) == {"smollm2-135m", "other"}
+def test_two_systems_in_one_folder(second_run):
+    records = ll.read_lm_eval(second_run(model_name="other"), metric="acc")
+    assert set(records.system) == {"smollm2-135m", "other"}
 
 
 def test_no_samples_or_no_file(tmp_path, run):

@@ -219,43 +219,31 @@ def test_only_shares_are_called_points_task_by_task():
     )
 
 
+A, B = table("a", [0, 1]), table("b", [0, 1])
+
+
 @pytest.mark.parametrize(
     ("records", "options", "error", "message"),
     [
         ([], {}, ValueError, "there are no records"),
-        ([table("a", [0, 1])], {}, ValueError, "no task has records of two systems"),
-        ([table("a", [0, 1])] * 2, {}, ValueError, "'a' stands in table 1 and in table 2"),
-        ([table("a", [0, 1]), table("b", [0, 1], "u")], {}, ValueError, "no task has records of"),
+        ([A], {}, ValueError, "no task has records of two systems"),
+        ([A, B.assign(task="u")], {}, ValueError, "no task has records of two systems"),
+        ([A, A], {}, ValueError, "'a' stands in table 1 and in table 2"),
         (
-            [table("a", [0, 1]), table("b", [0, 1], first=9)],
+            [A, table("b", [0, 1], first=9)],
             {},
             ValueError,
             "no item of the task 't' in common: were they run on the same data",
         ),
         (
-            [table("a", [0, 1]), table("b", [0, 1]).assign(target="no")],
+            [A, B.assign(target="no")],
             {},
             ValueError,
             "column 'target': item 'i0' is not the same in a and b",
         ),
-        (
-            [table("a", [0, 1]), table("b", [0, 1])],
-            {"baseline": "z"},
-            LookupError,
-            "no system is called 'z'; there are: a, b",
-        ),
-        (
-            [table("a", [0, 1]), table("b", [0, 1])],
-            {"correction": "tukey"},
-            ValueError,
-            "correction must be one of",
-        ),
-        (
-            [table("a", [0, 1]), table("b", [0, 1])],
-            {"confidence": 95},
-            ValueError,
-            "confidence must lie between 0 and 1",
-        ),
+        ([A, B], {"baseline": "z"}, LookupError, "no system is called 'z'; there are: a, b"),
+        ([A, B], {"correction": "tukey"}, ValueError, "correction must be one of"),
+        ([A, B], {"confidence": 95}, ValueError, "confidence must lie between 0 and 1"),
         (pd.DataFrame({"score": [1]}), {}, ValueError, "records lack the column 'system'"),
     ],
 )
