@@ -16,7 +16,6 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from .inputs import (
     Cluster,
@@ -46,7 +45,7 @@ def compare_all(
     """Compare every pair of systems, or every system with `baseline`, on the same items.
 
     Returns one row a comparison with the columns of ``table([compare(a, b)])``, so `estimate` is
-    the mean of b - a, and `p_adjusted`. `correction` is a name of statsmodels' ``multipletests``:
+    the mean of b - a, and `p_adjusted`. `correction` is named as in statsmodels' ``multipletests``:
     "holm" (Holm 1979) and "bonferroni" bound the probability of any false difference, "fdr_bh"
     (Benjamini & Hochberg 1995) the expected share of false ones among those called, "none"
     neither. The intervals are those of single comparisons, so an interval may exclude 0 where
@@ -87,7 +86,15 @@ def adjust(p_values, correction: str) -> np.ndarray:
     if correction not in CORRECTIONS:
         raise ValueError(f"correction must be one of {', '.join(CORRECTIONS)}, not {correction!r}")
     p = np.asarray(p_values, dtype=float)
-    return p if correction == "none" else multipletests(p, method=correction)[1]
+    if correction == "none":
+        return p
+    if correction == "fdr_bh":
+        return stats.false_discovery_control(p)
+    order, m = np.argsort(p), len(p)
+    if correction == "bonferroni":
+        return np.minimum(m * p, 1)
+    steps = np.maximum.accumulate(np.arange(m, 0, -1) * p[order])
+    return np.minimum(steps, 1)[np.argsort(order)]
 
 
 def friedman_test(scores: Scores, *, cluster: Cluster = None) -> TestResult:

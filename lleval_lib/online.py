@@ -280,6 +280,10 @@ def _comparison(y, arm, clusters, confidence: float, estimated: int = 0) -> Comp
     dfs = [len(np.unique(clusters[r])) - 1 for r in rows]
     whole = welch_df(variances, dfs)
     df = whole - estimated
+    if df <= 0:
+        raise ValueError(
+            "the groups have too few clusters that vary to adjust them: use group_difference"
+        )
     se = float(np.sqrt(sum(variances) * whole / df))
     interval = t_interval(treatment - control, se, df, len(y), sum(dfs) + 2, confidence)
     return t_comparison(("control", "treatment"), control, treatment, interval)

@@ -64,7 +64,7 @@ class Report:
         label = f"difference from {d.a.iloc[0]}"
         return forest(d.set_index(names), label=label, reference=0, colors=colors)
 
-    def save(self, folder, format: str = "html") -> Path:
+    def save(self, folder: str | Path, format: str = "html") -> Path:
         """Write ``report.html``, or ``report.md`` with ``forest.png``, and return its path."""
         if format not in ("html", "markdown"):
             raise ValueError(f"format must be 'html' or 'markdown', not {format!r}")

@@ -101,7 +101,7 @@ CALLS = {
     "resampled_t_test": partial(ll.resampled_t_test, OTHER, 80, 20),
     "sample_ratio_test": partial(ll.sample_ratio_test, [600, 400]),
     "group_difference": partial(ll.group_difference, SCORES, TREATED),
-    "cuped": partial(ll.cuped, SCORES, OTHER, TREATED),
+    "cuped": partial(ll.cuped, [1.0, 0.0, 3.0, 1.0], [0.0, 1.0, 0.5, 2.0], TREATED),
     "peeking_error": partial(ll.peeking_error, 2),
     "group_sequential_bounds": partial(ll.group_sequential_bounds, 2),
     "confidence_sequence": partial(ll.confidence_sequence, SCORES, 4),

@@ -437,6 +437,7 @@ ARMS = [True, False, True, False]
             lambda: ll.group_difference(Y, ARMS, cluster=list("xyzx")),
             "cluster 'x' has rows in both groups",
         ),
+        (lambda: ll.cuped([1, 0, 1, 1], X, ARMS), "too few clusters that vary .* group_difference"),
         (lambda: ll.cuped(Y, X[:3], ARMS), "outcome has 4 values and covariate 3"),
         (lambda: ll.cuped(Y, [0.1] * 4, ARMS), "covariate does not vary within the groups"),
         (lambda: ll.cuped(Y, [2, 1, 2, 1], ARMS), "covariate does not vary within the groups"),
