@@ -18,7 +18,7 @@ _FIELDS = ("doc", "target", "arguments", "filtered_resps", "filter", "metrics", 
 
 
 def read_lm_eval(
-    path,
+    path: str | Path,
     *,
     metric: str | None = None,
     filter: str | None = None,

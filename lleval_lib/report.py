@@ -4,6 +4,7 @@ The statistics are those of `mean_interval`, `compare_all` and `minimum_detectab
 they are only put together, and `report_views` writes them down as text, Markdown or HTML.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,7 +84,11 @@ class Report:
 
 
 def comparison_report(
-    records, *, baseline: str | None = None, correction: str = "holm", confidence: float = 0.95
+    records: pd.DataFrame | Iterable[pd.DataFrame],
+    *,
+    baseline: str | None = None,
+    correction: str = "holm",
+    confidence: float = 0.95,
 ) -> Report:
     """Compare every system in `records` with `baseline`, item by item, on each task.
 
