@@ -91,6 +91,7 @@ def test_conda_users_get_the_same():
     assert from_pip == {"pip": ["--constraint constraints.txt", f"--editable .[{extras}]"]}
 
 
+@pytest.mark.slow
 def test_pip_understands_what_conda_hands_it(tmp_path):
     # conda writes the pip section to a file beside environment.yml and gives that file to pip.
     lines = "\n".join(ENVIRONMENT["dependencies"][-1]["pip"])

@@ -204,6 +204,11 @@ def book(tmp_path):
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def before():
+    return all_fingerprints(ROOT)
+
+
 def all_fingerprints(book):
     return {
         refresh.number(path): fingerprints(
@@ -255,8 +260,7 @@ def the_report_is_edited(library):
         (a_result_is_added, set()),
     ],
 )
-def test_an_edit_makes_no_other_chapter_stale(book, edit, expected):
-    before = all_fingerprints(book)
+def test_an_edit_makes_no_other_chapter_stale(before, book, edit, expected):
     edit(book / "lleval_lib")
     after = all_fingerprints(book)
     stale = {number for number in before if before[number] != after[number]}
@@ -267,6 +271,7 @@ def test_an_edit_makes_no_other_chapter_stale(book, edit, expected):
 # The tool -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_refresh_executes_what_is_stale_and_leaves_it_tidy(tree, capsys):
     path = write_notebook(
         tree / "notebooks" / "01_good.ipynb",
@@ -321,6 +326,7 @@ BAD = {
 }
 
 
+@pytest.mark.slow
 def test_a_bad_chapter_stays_as_it_was_and_the_others_go_on(tree, capsys):
     folder = tree / "notebooks"
     bad = {

@@ -76,7 +76,7 @@ def taught_in(root: Path) -> dict[str, list[str]]:
         code = "\n".join("".join(cell["source"]) for cell in cells)
         tree = ast.parse(re.sub(r"(?m)^(\s*)[%!].*", r"\1pass", code))  # magics are not Python
         called = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute))
-        for name in {node.attr for node in called if _names(node.value) == ["ll"]}:
+        for name in {n.attr for n in called if isinstance(n.value, ast.Name) and n.value.id == "ll"}:
             chapters[name].append(path.name)
     return dict(chapters)
 
