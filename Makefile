@@ -1,9 +1,15 @@
-# make book    renders the committed chapters to _build/html (no torch, about a minute)
-# make test    recomputes every number in them and runs the library's tests
-# make refresh re-executes the chapters whose code, or the library under them, changed
-# make records rebuilds the recorded results in lleval_lib/records (about an hour on two cores)
-# make address REPO=https://github.com/you/your-fork   points badges and set-up cells at a fork
-# make clean   removes what the above made, but for the downloads in the user's cache
+# make book         renders the committed chapters to _build/html (no torch; two minutes, one later)
+# make test         recomputes every number in them and runs every test (half an hour)
+# make check        what to run between two edits: style, types, fast tests, stale chapters (a minute)
+# make lint         the first two of these
+# make refresh      executes the chapters that are stale (the time that each says at its top)
+# make colab        runs the chapters as on Colab and keeps which passed (about a minute each), or
+#                   with NAME=04 those with this in their name
+# make chapter NAME=04_parameter_efficiency TITLE="Parameter efficiency"   begins a chapter
+# make records NAME=reviews   runs a recorded experiment anew (reviews: an hour), or lists them
+# make constraints  renews the pins of constraints.txt (a minute)
+# make address      points badges and set-up cells at git's origin, or at REPO=https://github.com/…
+# make clean        removes what these made, but for the downloads in the user's cache
 
 SHELL := /bin/bash -o pipefail
 PYTHON ?= python3
@@ -13,32 +19,53 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 CORES := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
 THREADS := $(shell echo $$(( $(CORES) > $(WORKERS) ? $(CORES) / $(WORKERS) : 1 )))
-PAGES := _config.yml _toc.yml $(shell find book notebooks -type f -not -path '*/.*')
+PAGES := _config.yml _toc.yml $(shell find book notebooks -type f -not -path '*/.*' -not -path 'book/tools/*')
 
-.PHONY: book test refresh records address lint clean
+PYTEST = OMP_NUM_THREADS=$(THREADS) TQDM_DISABLE=1 $(BIN)/python -m pytest -n $(WORKERS)
+
+.PHONY: book test check lint refresh colab chapter records constraints address clean FORCE
 .DELETE_ON_ERROR:
 
 book: _build/.built
 	@echo "The book is at _build/html/index.html"
 
-test: .venv/.test _build/.built
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+test: lint _build/.built
+	$(BIN)/python book/tools/refresh.py --check
 	$(BIN)/python -m lleval_lib fetch
-	OMP_NUM_THREADS=$(THREADS) TQDM_DISABLE=1 $(BIN)/python -m pytest \
-	    --nbval --nbval-cell-timeout=600 -n $(WORKERS) --dist loadfile
+	$(PYTEST) --nbval --nbval-cell-timeout=600
+
+# What stands out in size is no error. Stale chapters come last: between edits there are some.
+check: lint
+	$(PYTEST) -q -m "not slow" tests lleval_lib
+	$(BIN)/python book/tools/sizes.py
+	$(BIN)/python book/tools/refresh.py --check
+
+lint: .venv/.test
+	$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
+	$(BIN)/mypy
 
 refresh: .venv/.test
 	$(BIN)/python -m lleval_lib fetch
 	$(BIN)/python book/tools/refresh.py
 
+colab: .venv/.test
+	$(BIN)/python -m lleval_lib fetch
+	LLEVAL_COLAB=all $(PYTEST) tests/test_colab.py $(if $(NAME),-k "$(NAME)")
+
+chapter: .venv/.test
+	$(BIN)/python book/tools/chapter.py "$(NAME)" "$(TITLE)"
+
 records: .venv/.test
-	$(BIN)/python -m lleval_lib records
+	$(BIN)/python experiments/record.py $(NAME)
+
+constraints: .venv/.test
+	$(BIN)/python book/tools/constraints.py
 
 address:
 	$(PYTHON) book/tools/address.py $(REPO)
 
 clean:
-	rm -rf .venv _build .pytest_cache *.egg-info
+	rm -rf .venv _build book/library.md .*_cache *.egg-info
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("make needs Python 3.11 or newer; name one with \
@@ -57,8 +84,12 @@ clean:
 	$(PIP) --editable '.[book,test]'
 	touch $@ .venv/.book
 
+# Written only when it says something new, so that the book is not built again for nothing.
+book/library.md: FORCE | .venv/bin/python
+	@$(BIN)/python book/tools/reference.py
+
 # From clean each time, because an incremental build hides warnings.
-_build/.built: $(PAGES) | .venv/.book
+_build/.built: $(PAGES) book/library.md | .venv/.book
 	rm -rf _build
 	$(BIN)/jupyter-book build . -W -n --keep-going --quiet
 	touch $@

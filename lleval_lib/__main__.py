@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from textwrap import fill
 
 from .terms import CORRECTIONS, TERMS
@@ -39,7 +40,8 @@ def main(arguments: list[str] | None = None) -> None:
         "fetch", help="download every model and data set into the user's cache and check it"
     )
     options = vars(parser.parse_args(arguments))
-    {"compare": _compare, "fetch": _fetch}[options.pop("command")](**options)
+    run: dict[str, Callable[..., None]] = {"compare": _compare, "fetch": _fetch}
+    run[options.pop("command")](**options)
 
 
 def _add_compare(commands) -> None:

@@ -11,6 +11,7 @@ Miller 2015, Journal of Human Resources 50, section VI).
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 _ROUNDING = 1e-12  # of the largest value: less than that is the noise of sums in floating point
@@ -32,9 +33,9 @@ def covariance_of_means(columns: np.ndarray, clusters: np.ndarray) -> np.ndarray
     return len(sizes) / (len(sizes) - 1) * (sums.T @ sums) / n**2
 
 
-def is_constant(values: np.ndarray) -> bool:
-    """Return whether all values are one, but for rounding."""
-    return bool(np.ptp(values) <= _ROUNDING * np.abs(values).max())
+def drop_rounding(values: ArrayLike, scale: ArrayLike) -> np.ndarray:
+    """Return `values` with 0 for what is only the rounding error of numbers of size `scale`."""
+    return np.where(np.abs(values) <= _ROUNDING * np.asarray(scale), 0.0, values)
 
 
 def welch_df(variances, dfs) -> float:

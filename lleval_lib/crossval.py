@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .clusters import is_constant, t_p_value
+from .clusters import covariance_of_means, t_p_value
 from .inputs import finite, require_share
 from .results import Interval, p_text, t_interval
 
@@ -75,7 +75,7 @@ def resampled_t_test(
         if not 0 < size < np.inf:
             raise ValueError(f"{name} must be a positive number of items, not {size}")
     require_share(confidence)
-    variance = 0.0 if is_constant(values) else values.var(ddof=1)
-    se = float(np.sqrt((1 / splits + n_test / n_train) * variance))
+    naive = covariance_of_means(values[:, None], np.arange(splits))[0, 0]  # s²/J
+    se = float(np.sqrt(naive * (1 + splits * n_test / n_train)))
     found = t_interval(float(values.mean()), se, splits - 1, splits, splits, confidence)
     return ResampledComparison(found, t_p_value(found.estimate, se, found.df), n_train, n_test)

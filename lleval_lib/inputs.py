@@ -10,13 +10,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+# The scores of one system: its records, or n numbers.
+Scores: TypeAlias = pd.DataFrame | ArrayLike
 # What dependent items have in common: the name of a column of the records, or n labels.
 Cluster: TypeAlias = str | ArrayLike | None
 # SPEC 7 of scientific Python: None, a seed, or a Generator.
 Rng: TypeAlias = np.random.Generator | int | None
 
 
-def one_system(scores, cluster: Cluster = None) -> tuple[np.ndarray, np.ndarray]:
+def one_system(scores: Scores, cluster: Cluster = None) -> tuple[np.ndarray, np.ndarray]:
     """Return the scores of one system and the number of each score's cluster, from 0.
 
     `scores` are n finite numbers, or the records of one system; `cluster` are n labels or the name
@@ -33,7 +35,9 @@ def one_system(scores, cluster: Cluster = None) -> tuple[np.ndarray, np.ndarray]
     return values, cluster_numbers(cluster, len(values))
 
 
-def paired_systems(a, b, cluster: Cluster = None):
+def paired_systems(
+    a: Scores, b: Scores, cluster: Cluster = None
+) -> tuple[tuple[str, str], np.ndarray, np.ndarray, np.ndarray]:
     """Return (names of both systems, scores of a, scores of b, cluster numbers), item by item.
 
     `a` and `b` are records of one system each, matched by ``item_id``, or two equally long arrays

@@ -4,17 +4,18 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.stats import beta, t
 from statsmodels.stats.proportion import proportion_confint
 
-from .clusters import covariance_of_means, welch_df
-from .inputs import Cluster, labels_of, one_system, require_share, require_two_clusters
+from .clusters import covariance_of_means, drop_rounding, welch_df
+from .inputs import Cluster, Scores, labels_of, one_system, require_share, require_two_clusters
 from .results import Interval, t_interval
 
 _STATSMODELS = {"wald": "normal", "wilson": "wilson", "exact": "beta", "jeffreys": "jeffreys"}
 
 
-def mean_interval(scores, *, cluster: Cluster = None, confidence: float = 0.95) -> Interval:
+def mean_interval(scores: Scores, *, cluster: Cluster = None, confidence: float = 0.95) -> Interval:
     """Return the mean of `scores` with its clustered standard error and interval.
 
     `scores` are n finite numbers, or the records of one system; `cluster` are n labels or the name
@@ -38,10 +39,13 @@ def clustered_mean(values: np.ndarray, clusters: np.ndarray, confidence: float) 
     require_share(confidence)
     groups = require_two_clusters(clusters)
     se = float(np.sqrt(covariance_of_means(values[:, None], clusters)[0, 0]))
-    return t_interval(float(values.mean()), se, groups - 1, len(values), groups, confidence)
+    mean = float(drop_rounding(values.mean(), np.abs(values).max()))
+    return t_interval(mean, se, groups - 1, len(values), groups, confidence)
 
 
-def macro_interval(scores, group, *, cluster: Cluster = None, confidence: float = 0.95) -> Interval:
+def macro_interval(
+    scores: Scores, group: str | ArrayLike, *, cluster: Cluster = None, confidence: float = 0.95
+) -> Interval:
     """Return the macro average of `scores`, the mean of the means of K groups, with its interval.
 
     `group` are n labels, such as the subject or the task of each item, or of records the name of
@@ -101,7 +105,7 @@ def _groups(group, scores, values: np.ndarray, clusters: np.ndarray) -> np.ndarr
 
 
 def proportion_interval(
-    scores, *, method: str = "wilson", cluster: Cluster = None, confidence: float = 0.95
+    scores: Scores, *, method: str = "wilson", cluster: Cluster = None, confidence: float = 0.95
 ) -> Interval:
     """Return the proportion of ones among `scores` with an interval made for proportions.
 

@@ -36,7 +36,9 @@ def one_table(files: Iterable[Path], read: Callable[[Path], pd.DataFrame]) -> pd
     Raises ``ValueError`` naming two files that hold the same system on the same task, or that were
     written by two versions (column ``source``) of the tool.
     """
-    tables, runs, versions = [], {}, {}
+    tables: list[pd.DataFrame] = []
+    runs: dict[tuple[str, str], Path] = {}
+    versions: dict[str, Path] = {}
     for file in files:
         table = read(file)
         system, task, source = table.loc[0, ["system", "task", "source"]]

@@ -14,7 +14,11 @@ _ADVICE = "run the missing ones with `inspect eval-retry`"
 
 
 def read_inspect(
-    path, *, scorer: str | None = None, system: str | None = None, cluster: Cluster = None
+    path: str | Path,
+    *,
+    scorer: str | None = None,
+    system: str | None = None,
+    cluster: Cluster = None,
 ) -> pd.DataFrame:
     """Return the records in logs that Inspect wrote, ``.eval`` or ``.json``.
 

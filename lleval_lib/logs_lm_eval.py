@@ -18,7 +18,7 @@ _FIELDS = ("doc", "target", "arguments", "filtered_resps", "filter", "metrics", 
 
 
 def read_lm_eval(
-    path,
+    path: str | Path,
     *,
     metric: str | None = None,
     filter: str | None = None,
@@ -188,7 +188,7 @@ def _json_lines(path: Path) -> list[dict]:
 
 
 def _item_ids(hashes: list[str]) -> list[str]:
-    seen = Counter()
+    seen: Counter[str] = Counter()
     items = []
     for whole in hashes:
         seen[whole] += 1
@@ -211,8 +211,11 @@ def _answers(lines: list[dict], metric: str) -> dict:
     """Return what the system answered, under the names by which `make_records` takes it."""
     answers = [_answer(line, metric) for line in lines]
     prediction, loglik, choices, logliks = map(list, zip(*answers, strict=True))
-    logliks = _by_choice(choices, logliks)
-    return {"prediction": prediction, "loglik": loglik, "logliks": logliks}
+    return {
+        "prediction": prediction,
+        "loglik": loglik,
+        "logliks": _by_choice(choices, logliks),
+    }
 
 
 def _answer(line: dict, metric: str) -> tuple[str, float, list[str], list[float]]:

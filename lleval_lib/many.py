@@ -18,7 +18,16 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from .inputs import Cluster, Rng, cluster_numbers, finite, paired_systems, require_share
+from .inputs import (
+    Cluster,
+    Rng,
+    Scores,
+    cluster_numbers,
+    finite,
+    paired_systems,
+    require_share,
+    require_two_clusters,
+)
 from .pairs import compare
 from .results import TestResult
 from .results import table as table_of
@@ -27,7 +36,7 @@ CORRECTIONS = ("holm", "fdr_bh", "bonferroni", "none")
 
 
 def compare_all(
-    scores,
+    scores: Scores,
     *,
     correction: str = "holm",
     baseline: str | None = None,
@@ -81,7 +90,7 @@ def adjust(p_values, correction: str) -> np.ndarray:
     return p if correction == "none" else multipletests(p, method=correction)[1]
 
 
-def friedman_test(scores, *, cluster: Cluster = None) -> TestResult:
+def friedman_test(scores: Scores, *, cluster: Cluster = None) -> TestResult:
     """Test that three or more systems are alike by their ranks within each item (Friedman 1937).
 
     A block is an item, or with clusters the mean of a cluster; the p-value is that of chi² with
@@ -101,10 +110,13 @@ def friedman_test(scores, *, cluster: Cluster = None) -> TestResult:
     table, clusters = _score_table(scores, cluster)
     if table.shape[1] < 3:
         raise ValueError("the Friedman test needs at least 3 systems; for two use compare")
-    blocks = table.groupby(clusters).mean()
+    require_two_clusters(clusters)
+    blocks = table.groupby(clusters).mean().to_numpy()
+    # Ranks do not change by the unit; rounding error must not part those that tie.
+    blocks = np.round(blocks / (abs(blocks).max() or 1), 12)
     statistic, p = 0.0, 1.0
-    if (blocks.nunique(axis=1) > 1).any():  # else all ranks are tied, and the statistic is 0/0
-        statistic, p = stats.friedmanchisquare(*blocks.to_numpy().T)
+    if np.ptp(blocks, axis=1).any():  # else all ranks are tied, and the statistic is 0/0
+        statistic, p = stats.friedmanchisquare(*blocks.T)
     df = table.shape[1] - 1.0
     return TestResult("Friedman test", float(statistic), float(p), df, len(table), len(blocks))
 
@@ -130,7 +142,7 @@ def nemenyi_difference(n_systems: int, n_blocks: int, *, confidence: float = 0.9
 
 
 def rank_intervals(
-    scores,
+    scores: Scores,
     *,
     resamples: int = 2_000,
     cluster: Cluster = None,
@@ -185,7 +197,7 @@ def _share_first(table, clusters, rng, resamples) -> np.ndarray:
     return (first / first.sum(axis=1, keepdims=True)).mean(axis=0)
 
 
-def _score_table(scores, cluster: Cluster) -> tuple[pd.DataFrame, np.ndarray]:
+def _score_table(scores: Scores, cluster: Cluster) -> tuple[pd.DataFrame, np.ndarray]:
     """Return the scores as a table of items by systems, and the number of each item's cluster."""
     if isinstance(scores, pd.DataFrame) and "system" in scores.columns:
         if cluster is not None:

@@ -12,7 +12,8 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_effectsize
 
-from .inputs import Cluster, Rng, paired_systems, require_two_clusters
+from .clusters import drop_rounding
+from .inputs import Cluster, Rng, Scores, paired_systems, require_two_clusters
 from .intervals import clustered_mean
 from .results import Comparison, Interval, TestResult, t_comparison
 
@@ -37,7 +38,9 @@ class EffectSizes:
         return "; ".join([str(self.comparison), ", ".join(shown)])
 
 
-def compare(a, b, *, cluster: Cluster = None, confidence: float = 0.95) -> Comparison:
+def compare(
+    a: Scores, b: Scores, *, cluster: Cluster = None, confidence: float = 0.95
+) -> Comparison:
     """Compare two systems on the same items: the mean of the paired differences b - a.
 
     `a` and `b` are records of one system each, matched by ``item_id``, or two equally long
@@ -52,11 +55,13 @@ def compare(a, b, *, cluster: Cluster = None, confidence: float = 0.95) -> Compa
     as `mean_interval` does.
     """
     names, x, y, clusters = paired_systems(a, b, cluster)
-    return t_comparison(names, x.mean(), y.mean(), clustered_mean(y - x, clusters, confidence))
+    return t_comparison(
+        names, x.mean(), y.mean(), clustered_mean(_gaps(x, y), clusters, confidence)
+    )
 
 
 def mcnemar_test(
-    a, b, *, exact: bool = True, continuity: bool = False, cluster: Cluster = None
+    a: Scores, b: Scores, *, exact: bool = True, continuity: bool = False, cluster: Cluster = None
 ) -> TestResult:
     """Test whether two systems are right equally often, by the items that only one has right.
 
@@ -101,7 +106,7 @@ def mcnemar_test(
 
 
 def permutation_test(
-    a, b, *, resamples: int = 9999, cluster: Cluster = None, rng: Rng = None
+    a: Scores, b: Scores, *, resamples: int = 9999, cluster: Cluster = None, rng: Rng = None
 ) -> TestResult:
     """Test whether the names of two systems could be exchanged, by exchanging them.
 
@@ -128,7 +133,7 @@ def permutation_test(
         raise ValueError(f"resamples must be 1 or more, such as 9999, not {resamples}")
     _, x, y, clusters = paired_systems(a, b, cluster)
     groups = require_two_clusters(clusters)
-    sums = np.bincount(clusters, weights=y - x)
+    sums = drop_rounding(np.bincount(clusters, weights=_gaps(x, y)), _scale(x, y))
     moved = sums[sums != 0]
     p = 1.0  # of one cluster, whichever its sign; scipy asks for two
     if len(moved) > 1:
@@ -146,7 +151,7 @@ def permutation_test(
     return TestResult(name, float((y - x).mean()), float(p), np.nan, len(x), groups)
 
 
-def wilcoxon_test(a, b, *, cluster: Cluster = None) -> TestResult:
+def wilcoxon_test(a: Scores, b: Scores, *, cluster: Cluster = None) -> TestResult:
     """Test by signed ranks whether the differences b - a lie symmetrically about 0.
 
     `a`, `b` and `cluster` are as in `compare`. With clusters the ranks are of the clusters' mean
@@ -167,7 +172,8 @@ def wilcoxon_test(a, b, *, cluster: Cluster = None) -> TestResult:
     """
     _, x, y, clusters = paired_systems(a, b, cluster)
     groups = require_two_clusters(clusters)
-    means = np.bincount(clusters, weights=y - x) / np.bincount(clusters)
+    means = np.bincount(clusters, weights=_gaps(x, y)) / np.bincount(clusters)
+    means = drop_rounding(means, _scale(x, y))
     statistic, p = 0.0, 1.0
     if means.any():
         # Ranks do not change by the unit; rounding error must not part those that tie.
@@ -176,7 +182,7 @@ def wilcoxon_test(a, b, *, cluster: Cluster = None) -> TestResult:
     return TestResult(name, float(statistic), float(p), np.nan, len(x), groups)
 
 
-def equivalence_test(a, b, margin: float, *, cluster: Cluster = None) -> TestResult:
+def equivalence_test(a: Scores, b: Scores, margin: float, *, cluster: Cluster = None) -> TestResult:
     """Test whether the mean difference of two systems is smaller than `margin` both ways.
 
     That compare finds no difference does not show that there is none. Here the hypothesis to
@@ -199,7 +205,9 @@ def equivalence_test(a, b, margin: float, *, cluster: Cluster = None) -> TestRes
     return _one_sided(name, distance, found.difference)
 
 
-def noninferiority_test(a, b, margin: float, *, cluster: Cluster = None) -> TestResult:
+def noninferiority_test(
+    a: Scores, b: Scores, margin: float, *, cluster: Cluster = None
+) -> TestResult:
     """Test whether system b is worse than a by less than `margin`, if at all.
 
     For a cheaper b that need not be better. The hypothesis to reject is b - a <= -`margin`, by
@@ -215,7 +223,7 @@ def noninferiority_test(a, b, margin: float, *, cluster: Cluster = None) -> Test
     return _one_sided(name, distance, found.difference)
 
 
-def effect_sizes(a, b, *, cluster: Cluster = None) -> EffectSizes:
+def effect_sizes(a: Scores, b: Scores, *, cluster: Cluster = None) -> EffectSizes:
     """Return how far b is from a: the comparison in the scores' own units, and without units.
 
     `a`, `b` and `cluster` are as in `compare`. The difference of the means is what to report; the
@@ -243,8 +251,9 @@ def effect_sizes(a, b, *, cluster: Cluster = None) -> EffectSizes:
     (0.8125, 6.0)
     """
     names, x, y, clusters = paired_systems(a, b, cluster)
-    found = t_comparison(names, x.mean(), y.mean(), clustered_mean(y - x, clusters, 0.95))
-    d, gap = y - x, found.difference.estimate
+    d = _gaps(x, y)
+    found = t_comparison(names, x.mean(), y.mean(), clustered_mean(d, clusters, 0.95))
+    gap = found.difference.estimate
     h = odds_ratio = np.nan
     if _right_or_wrong(np.concatenate([x, y])):
         h = float(proportion_effectsize(found.mean_b, found.mean_a))
@@ -258,6 +267,15 @@ def effect_sizes(a, b, *, cluster: Cluster = None) -> EffectSizes:
         h=h,
         odds_ratio=odds_ratio,
     )
+
+
+def _gaps(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the differences y - x, exactly 0 where the scores are equal but for rounding."""
+    return drop_rounding(y - x, np.maximum(np.abs(x), np.abs(y)))
+
+
+def _scale(x: np.ndarray, y: np.ndarray) -> float:
+    return float(np.abs([x, y]).max())
 
 
 def _one_sided(name: str, distance: float, difference: Interval) -> TestResult:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .models import LM
-from .prefix_tree import sum_of_logs
+from .prefix_tree import Row, sum_of_logs
 from .scoring import first_token
 
 
@@ -39,7 +39,8 @@ def rolling_loglikelihood(
         raise ValueError(f"window= must lie between 1 and {longest:,}, not {window}")
     if not 1 <= stride <= window:
         raise ValueError(f"stride= must lie between 1 and the window, {window:,}, not {stride}")
-    rows, owner = [], []
+    rows: list[Row] = []
+    owner: list[int] = []
     for i, text in enumerate(texts):
         tokens = lm.tokenizer.encode(text, add_special_tokens=False, verbose=False)
         if not tokens:

@@ -138,7 +138,7 @@ def validate_records(records: pd.DataFrame) -> pd.DataFrame:
     return records
 
 
-def write_records(records: pd.DataFrame, path) -> None:
+def write_records(records: pd.DataFrame, path: str | Path) -> None:
     """Validate `records` and write them to the Parquet file `path`, in one step."""
     path = Path(path)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
@@ -149,7 +149,7 @@ def write_records(records: pd.DataFrame, path) -> None:
         scratch.unlink(missing_ok=True)
 
 
-def read_records(path) -> pd.DataFrame:
+def read_records(path: str | Path) -> pd.DataFrame:
     """Return the records in the Parquet file `path`, validated.
 
     Raises ``FileNotFoundError`` or ``ValueError`` naming the file.

@@ -4,6 +4,7 @@ The statistics are those of `mean_interval`, `compare_all` and `minimum_detectab
 they are only put together, and `report_views` writes them down as text, Markdown or HTML.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,15 +76,19 @@ class Report:
             path, text = folder / "report.md", self.to_markdown("forest.png")
             with plt.rc_context():
                 use_style()
-                figure = self.plot().figure
-                figure.savefig(folder / "forest.png", dpi=150)
-                plt.close(figure)
+                self.plot()
+                plt.savefig(folder / "forest.png", dpi=150)
+                plt.close()
         path.write_text(text, "utf-8")
         return path
 
 
 def comparison_report(
-    records, *, baseline: str | None = None, correction: str = "holm", confidence: float = 0.95
+    records: pd.DataFrame | Iterable[pd.DataFrame],
+    *,
+    baseline: str | None = None,
+    correction: str = "holm",
+    confidence: float = 0.95,
 ) -> Report:
     """Compare every system in `records` with `baseline`, item by item, on each task.
 
@@ -113,7 +118,9 @@ def comparison_report(
     baseline = names[0] if baseline is None else baseline
     if baseline not in names:
         raise LookupError(f"no system is called {baseline!r}; there are: {', '.join(names)}")
-    means, pairs, warnings = {}, {}, {}
+    means: dict[str, pd.DataFrame] = {}
+    pairs: dict[str, pd.DataFrame] = {}
+    warnings: dict[str, list[str]] = {}
     for task, table in records.groupby("task", sort=False):
         table, said = _common_items(table, baseline)
         if table is not None:
@@ -143,7 +150,7 @@ def _one_table(records) -> pd.DataFrame:
     if isinstance(records, pd.DataFrame):
         return validate_records(records)
     tables = [validate_records(table) for table in records]
-    seen = {}
+    seen: dict[str, int] = {}
     for place, table in enumerate(tables, start=1):
         for name in table.system.unique():
             if name in seen:

@@ -144,18 +144,19 @@ def as_markdown(report, figure: str | None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def colors(report) -> np.ndarray:
+def colors(report) -> list[str]:
     """Return blue for a difference above 0, orange for one below, grey for one not decided."""
     d = report.differences
-    return np.where(_decided(report, d), np.where(d.estimate > 0, BLUE, ORANGE), GREY)
+    return np.where(_decided(report, d), np.where(d.estimate > 0, BLUE, ORANGE), GREY).tolist()
 
 
 @cache
 def _template() -> jinja2.Template:
     source = resources.files(__package__).joinpath("report.html").read_text("utf-8")
     # Names of tasks and systems come from logs: nothing in them may become markup.
-    options = {"autoescape": True, "undefined": jinja2.StrictUndefined}
-    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, **options)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     return environment.from_string(source)
 
 

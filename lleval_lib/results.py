@@ -89,7 +89,8 @@ def table(results: Mapping[str, Any] | Sequence[Any]) -> pd.DataFrame:
          estimate   low  high
     one      0.75 -0.05  1.55
 
-    Raises ``ValueError`` for no results and for what is not a result of this library.
+    Raises ``ValueError`` for no results, for what is not a result of this library, and for one of
+    two intervals, such as Cuped: give its parts.
     """
     named = isinstance(results, Mapping)
     rows = list(results.values() if isinstance(results, Mapping) else results)
@@ -104,7 +105,13 @@ def _flat(result) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for field in fields(result):
         value = getattr(result, field.name)
-        flat |= _flat(value) if is_dataclass(value) else {field.name: value}
+        more = _flat(value) if is_dataclass(value) else {field.name: value}
+        twice = sorted(flat.keys() & more.keys())
+        if twice:
+            raise ValueError(
+                f"{type(result).__name__} has two columns {twice[0]!r}: give its parts, each a row"
+            )
+        flat |= more
     return flat
 
 

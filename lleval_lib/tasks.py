@@ -99,7 +99,7 @@ def evaluate(task: Task, lm: LM, system: str | None = None) -> pd.DataFrame:
     target, or missing for a task in which the model writes its answer.
     """
     prompts = [task.prompt(item) for item in task.items.itertuples()]
-    more: dict[str, object]
+    more: dict[str, Any]
     if task.choices is None:
         written = generate(lm, prompts, task.max_new_tokens)
         prediction = [task.parse(text) for text in written]

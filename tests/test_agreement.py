@@ -13,7 +13,9 @@ import evalstats
 import inspect_ai.log
 import numpy as np
 import pytest
+from errorbars import power as errorbars_power
 from errorbars.compare import paired_compare
+from evalconfidence import power as evalconfidence_power
 from evalstats.core.paired import pairwise_differences
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
@@ -72,7 +74,7 @@ def test_inspect_reports_the_same_mean_and_both_errors(name):
     records = ll.read_inspect(INSPECT / f"{name}.eval", cluster="film")
     assert records.score.mean() == pytest.approx(reported["accuracy", None], rel=1e-12)
     clustered, naive = (
-        ll.mean_interval(records, cluster).se for cluster in (None, records.item_id)
+        ll.mean_interval(records, cluster=cluster).se for cluster in (None, "item_id")
     )
     assert naive == pytest.approx(reported["stderr", None], rel=1e-9)
     assert clustered == pytest.approx(reported["stderr", "film"], rel=1e-9)
@@ -136,7 +138,7 @@ def test_errorbars_makes_the_same_paired_comparison(kind, pairs):
     """With the clusters given: its readers take none from a log. Its difference is a - b."""
     a, b = pairs[kind]
     theirs = paired_compare(*errorbars_pair(kind, pairs), clusters=a.cluster.to_numpy())
-    ours, naive = ll.compare(a, b), ll.compare(a, b, cluster=a.item_id)
+    ours, naive = ll.compare(a, b), ll.compare(a, b, cluster="item_id")
     assert -theirs.mean_diff == pytest.approx(ours.difference.estimate, rel=1e-12)
     assert theirs.se_paired == pytest.approx(naive.difference.se, rel=1e-9)
     assert theirs.p_value == pytest.approx(naive.p_value, rel=1e-9)
@@ -173,7 +175,7 @@ def test_evalconfidence_has_the_same_error_and_interval(name):
     items = evalconfidence_items(name, cluster_field="film")
     theirs = evalconfidence.standard_error(items)
     records = ll.read_inspect(INSPECT / f"{name}.eval", cluster="film")
-    clustered, naive = ll.mean_interval(records), ll.mean_interval(records, records.item_id)
+    clustered, naive = ll.mean_interval(records), ll.mean_interval(records, cluster="item_id")
     assert theirs.mean == pytest.approx(clustered.estimate, rel=1e-12)
     assert theirs.se_naive == pytest.approx(naive.se, rel=1e-9)
     assert theirs.se_clustered == pytest.approx(clustered.se, rel=1e-9)
@@ -190,14 +192,14 @@ def test_evalconfidence_compares_right_and_wrong_answers_by_mcnemar(pairs):
     a, b = pairs["inspect"]
     items = [evalconfidence_items(n, cluster_field="film") for n in ("question", "sentiment")]
     theirs = evalconfidence.compare(*items)
-    naive = ll.compare(a, b, cluster=a.item_id)
+    naive = ll.compare(a, b, cluster="item_id")
     n = naive.difference.n
     assert theirs.method == "mcnemar"
     assert theirs.diff == pytest.approx(naive.difference.estimate, rel=1e-12)
     half = (theirs.ci_diff[1] - theirs.ci_diff[0]) / 2
     expected = stats.norm.ppf(0.975) * naive.difference.se * np.sqrt((n - 1) / n)
     assert half == pytest.approx(expected, rel=1e-9)
-    mcnemar = ll.mcnemar_test(a, b, cluster=a.item_id)
+    mcnemar = ll.mcnemar_test(a, b, cluster="item_id")
     assert theirs.p_value == pytest.approx(mcnemar.p_value, rel=1e-9)
     assert theirs.p_value != pytest.approx(ll.compare(a, b).p_value, rel=0.05)
 
@@ -228,7 +230,7 @@ def test_evalstats_has_the_same_mean_and_wilsons_interval(kind, pairs):
         theirs = evalstats.mean_ci(records.score)
         assert theirs.method == "wilson"
         assert theirs.mean == pytest.approx(records.score.mean(), rel=1e-12)
-        ours = ll.proportion_interval(records, records.item_id)
+        ours = ll.proportion_interval(records, cluster="item_id")
         assert (theirs.ci_low, theirs.ci_high) == pytest.approx((ours.low, ours.high), rel=1e-9)
         wilson = proportion_confint(records.score.sum(), len(records), method="wilson")
         assert (theirs.ci_low, theirs.ci_high) == pytest.approx(wilson, rel=1e-9)
@@ -237,7 +239,7 @@ def test_evalstats_has_the_same_mean_and_wilsons_interval(kind, pairs):
 @pytest.mark.parametrize("kind", ["lm-eval", "inspect"])
 def test_evalstats_makes_the_same_paired_t_test_without_clusters(kind, pairs):
     a, b = pairs[kind]
-    naive, clustered = ll.compare(a, b, cluster=a.item_id), ll.compare(a, b)
+    naive, clustered = ll.compare(a, b, cluster="item_id"), ll.compare(a, b)
     theirs = evalstats.tests.ttest(b.score, a.score, paired=True, print_result=False)
     assert theirs.p_value == pytest.approx(naive.p_value, rel=1e-9)
     scores = np.array([b.score, a.score])
@@ -253,3 +255,41 @@ def test_evalstats_makes_the_same_paired_t_test_without_clusters(kind, pairs):
     assert "bootstrap" in default.test_method
     assert default.ci_low == pytest.approx(d.low, abs=0.25 * d.se)
     assert default.ci_low != pytest.approx(d.low, rel=1e-6)
+
+
+# Planning -----------------------------------------------------------------------------------------
+
+
+def test_errorbars_plans_alike_where_it_is_right():
+    """Its n = z²·2V(1 - rho)·deff/δ² is ours with that variance, for one sample an item."""
+    variance = 2 * 0.7 * 0.3 * (1 - 0.4)
+    found = errorbars_power.questions_needed(
+        0.03, baseline_accuracy=0.7, rho=0.4, cluster_design_effect=2
+    )
+    assert found.n_questions == ll.sample_size(0.03, variance, design_effect=2)
+    smallest = errorbars_power.minimum_detectable_effect(800, baseline_accuracy=0.7, rho=0.4)
+    assert smallest == pytest.approx(ll.minimum_detectable_effect(np.sqrt(variance / 800)))
+    # It divides all of p(1 - p) by the samples, also the part between items, which they leave.
+    found = errorbars_power.questions_needed(
+        0.03, baseline_accuracy=2 / 3, samples_per_question=100
+    )
+    ours = ll.sample_size(
+        0.03, 2 / 18, within_a=1 / 6, samples_a=100, within_b=1 / 6, samples_b=100
+    )
+    assert ours > 20 * found.n_questions
+    # A rho that two accuracies 0.02 apart cannot have: their items differ on 0.02 at least.
+    found = errorbars_power.questions_needed(0.02, baseline_accuracy=0.8, rho=0.99)
+    assert found.n_questions < ll.sample_size(0.02, 0.02 - 0.02**2) / 5
+
+
+def test_evalconfidence_plans_alike_where_it_is_right():
+    assert evalconfidence_power(mde=0.03, baseline_var=1 / 9).n_required == 969
+    found = evalconfidence_power(n=800, baseline_var=0.25).mde_detectable
+    assert found == pytest.approx(ll.minimum_detectable_effect(np.sqrt(0.25 / 800)))
+    found = evalconfidence_power(mde=0.03, n=900, baseline_var=0.25).power_achieved
+    ours = ll.power(0.03, np.sqrt(0.25 / 900))
+    assert found == pytest.approx(ours, abs=1e-3)
+    # It leaves out the wrong sign: without an effect its power is half of alpha.
+    found = evalconfidence_power(mde=1e-9, n=900, baseline_var=0.25).power_achieved
+    assert found == pytest.approx(0.025, abs=1e-6)
+    assert ll.power(1e-9, 1.0) == pytest.approx(0.05, abs=1e-6)

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup
 
-from lleval_lib.data import load_alpaca_eval
+from lleval_lib import load_alpaca_eval
 
 ROOT = Path(__file__).parents[1]
 HTML = ROOT / "_build" / "html"

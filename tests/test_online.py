@@ -1,35 +1,14 @@
 """Tests on users: published values, other libraries, and error rates by simulation."""
 
-import doctest
-
 import numpy as np
 import pandas as pd
 import pytest
+from builders import four_errors, holds, near, two_groups
 from scipy import stats
 from statsmodels.regression.linear_model import OLS
 
 import lleval_lib as ll
 from lleval_lib import online
-
-
-def _within(p, draws):
-    """Return four Monte-Carlo standard errors of a share `p` among `draws`."""
-    return 4 * np.sqrt(p * (1 - p) / draws)
-
-
-def _holds(interval, truth):
-    return interval.low <= truth <= interval.high
-
-
-def _two_groups(n):
-    return np.arange(n) % 2 == 1
-
-
-def test_examples_in_docstrings():
-    found = doctest.testmod(online)
-    assert found.failed == 0
-    assert found.attempted >= 6
-
 
 # Sample ratio -------------------------------------------------------------------------------------
 
@@ -44,25 +23,17 @@ def test_published_sample_ratio():
 
 @pytest.mark.parametrize("expected", [[0.9, 0.1], [9, 1], [900.0, 100.0]])
 def test_planned_shares(expected):
+    """By hand: 20²/900 + 20²/100 = 4.444 on one degree of freedom."""
     found = ll.sample_ratio_test([880, 120], expected)
-    other = stats.chisquare([880, 120], [900, 100])
-    assert [found.statistic, found.p_value] == pytest.approx(list(other))
+    assert (found.statistic, found.df) == (pytest.approx(400 / 900 + 400 / 100), 1)
+    assert found.p_value == pytest.approx(stats.chi2.sf(40 / 9, 1))
     assert found.p_value < 0.05 < ll.sample_ratio_test([89, 11], expected).p_value
 
 
 def test_three_groups():
+    """By hand: (330 - 333⅓)² and so on are 1400/3 in all; of χ² with two, p = exp(-x/2)."""
     found = ll.sample_ratio_test([330, 320, 350])
-    assert found.p_value == pytest.approx(stats.chisquare([330, 320, 350]).pvalue)
-
-
-def test_size_of_the_sample_ratio_test():
-    rng = np.random.default_rng(0)
-    found = [ll.sample_ratio_test([k, 500 - k]).p_value for k in rng.binomial(500, 0.5, 2_000)]
-    # The counts are whole numbers, so that 5% cannot be met exactly; by the binomial it is 4.9%.
-    k = np.arange(501)
-    exact = stats.binom.pmf(k, 500, 0.5) @ (abs(k - 250) / np.sqrt(125) > stats.norm.isf(0.025))
-    assert np.mean(np.array(found) < 0.05) == pytest.approx(exact, abs=_within(0.05, 2_000))
-    assert exact == pytest.approx(0.05, abs=0.01)
+    assert (found.statistic, found.p_value) == pytest.approx((1.4, np.exp(-0.7)))
 
 
 # Two groups ---------------------------------------------------------------------------------------
@@ -91,14 +62,14 @@ def _sessions(users, rng, effect=0.0):
     """
     size = rng.integers(1, 16, users)
     user = np.repeat(np.arange(users), size)
-    rate = rng.uniform(0.5, 0.9, users) + effect * _two_groups(users)
-    return (rng.random(len(user)) < rate[user]).astype(float), _two_groups(users)[user], user
+    rate = rng.uniform(0.5, 0.9, users) + effect * two_groups(users)
+    return (rng.random(len(user)) < rate[user]).astype(float), two_groups(users)[user], user
 
 
 def test_clusters_are_summed_as_for_a_mean():
     y, treated, user = _sessions(60, np.random.default_rng(0))
     found = ll.group_difference(y, treated, cluster=user)
-    means = [ll.mean_interval(y[arm], user[arm]) for arm in (treated, ~treated)]
+    means = [ll.mean_interval(y[arm], cluster=user[arm]) for arm in (treated, ~treated)]
     assert found.difference.se == pytest.approx(np.hypot(*(m.se for m in means)))
     assert found.difference.estimate == pytest.approx(means[0].estimate - means[1].estimate)
     assert (found.difference.n, found.difference.n_clusters) == (len(y), 60)
@@ -129,18 +100,18 @@ def test_size_with_users_and_with_sessions(users):
     """The user was randomised: sessions taken for independent see too many differences."""
     rng = np.random.default_rng(users)
     called = np.zeros(2)
-    for _ in range(800):
+    for _ in range(500):
         y, treated, user = _sessions(users, rng)
-        p = [ll.group_difference(y, treated, c).p_value for c in (user, None)]
+        p = [ll.group_difference(y, treated, cluster=c).p_value for c in (user, None)]
         called += np.less(p, 0.05)
-    clustered, naive = called / 800
-    assert clustered == pytest.approx(0.05, abs=_within(0.05, 800))
+    clustered, naive = called / 500
+    assert clustered == near(0.05, 500)
     assert naive > 0.09
 
 
 def test_printed_groups():
     found = ll.group_difference(
-        [0, 0, 1, 1, 1, 1, 1, 0], [False] * 4 + [True] * 4, list("aabbccdd")
+        [0, 0, 1, 1, 1, 1, 1, 0], [False] * 4 + [True] * 4, cluster=list("aabbccdd")
     )
     assert str(found).startswith("treatment - control: +0.250 [")
     assert str(found).endswith("(n = 8 in 4 clusters, 95% interval)")
@@ -148,7 +119,7 @@ def test_printed_groups():
 
 @pytest.mark.parametrize(("shift", "p"), [(0.0, 1.0), (1.0, 0.0)])
 def test_groups_without_spread(shift, p):
-    treated = _two_groups(6)
+    treated = two_groups(6)
     assert ll.group_difference(shift * treated, treated).p_value == p
 
 
@@ -158,7 +129,7 @@ def test_groups_without_spread(shift, p):
 def _users(n, rng, rho=0.5, effect=0.0):
     """Return (outcome, covariate, treated) with unit variances and correlation `rho`."""
     x = rng.normal(size=n)
-    treated = _two_groups(n)
+    treated = two_groups(n)
     return rho * x + np.sqrt(1 - rho**2) * rng.normal(size=n) + effect * treated, x, treated
 
 
@@ -172,7 +143,7 @@ def test_published_variance_ratio():
     d = found.adjusted.difference
     assert d.se / found.plain.difference.se == pytest.approx(np.sqrt(found.variance_ratio))
     assert found.plain == ll.group_difference(y, treated)
-    assert _holds(d, 0.3)
+    assert holds(d, 0.3)
 
 
 def test_it_is_one_minus_rho_squared_exactly():
@@ -190,9 +161,8 @@ def test_it_is_one_minus_rho_squared_exactly():
     # θ costs one degree of freedom of Welch's: in the error, and in the quantile.
     free = ll.group_difference(y - found.theta * x, treated).difference
     d = found.adjusted.difference
-    df = 1 / (1 - (free.se / d.se) ** 2)
-    assert stats.t.isf(0.025, df) == pytest.approx((free.high - free.estimate) / free.se)
-    assert stats.t.isf(0.025, df - 1) == pytest.approx((d.high - d.estimate) / d.se)
+    assert d.df == pytest.approx(free.df - 1)
+    assert d.se == pytest.approx(free.se * np.sqrt(free.df / d.df))
     assert found.adjusted.mean_a + found.adjusted.mean_b == pytest.approx(2 * y.mean())
 
 
@@ -216,17 +186,17 @@ def test_it_is_lins_regression_with_interaction():
     assert found.adjusted.difference.se < found.plain.difference.se < worse
 
 
-@pytest.mark.parametrize("a_group", [5, 10, 100])
+@pytest.mark.parametrize("a_group", [5, 100])
 def test_cuped_covers_and_is_unbiased(a_group):
     """With few users it covers the 94% of the docstring."""
     rng = np.random.default_rng(a_group)
     held, estimates = 0, []
     for _ in range(1_000):
         found = ll.cuped(*_users(2 * a_group, rng, rho=0.7, effect=0.5)).adjusted.difference
-        held += _holds(found, 0.5)
+        held += holds(found, 0.5)
         estimates.append(found.estimate)
     promised = 0.95 if a_group == 100 else 0.94
-    assert held / 1_000 == pytest.approx(promised, abs=_within(promised, 1_000))
+    assert held / 1_000 == near(promised, 1_000)
     assert np.mean(estimates) == pytest.approx(0.5, abs=4 * np.std(estimates) / np.sqrt(1_000))
 
 
@@ -234,16 +204,16 @@ def test_cuped_with_sessions():
     """Sessions of users, the covariate one number a user: it covers, and it gains."""
     rng = np.random.default_rng(0)
     held, ratios = 0, []
-    for _ in range(600):
+    for _ in range(400):
         size = rng.integers(1, 16, 80)
         user = np.repeat(np.arange(80), size)
         rate = rng.uniform(0.2, 0.8, 80)
         before = rng.binomial(10, rate) / 10
-        y = (rng.random(len(user)) < (rate + 0.1 * _two_groups(80))[user]).astype(float)
-        found = ll.cuped(y, before[user], _two_groups(80)[user], cluster=user)
-        held += _holds(found.adjusted.difference, 0.1)
+        y = (rng.random(len(user)) < (rate + 0.1 * two_groups(80))[user]).astype(float)
+        found = ll.cuped(y, before[user], two_groups(80)[user], cluster=user)
+        held += holds(found.adjusted.difference, 0.1)
         ratios.append(found.variance_ratio)
-    assert held / 600 == pytest.approx(0.95, abs=_within(0.95, 600))
+    assert held / 400 == near(0.95, 400)
     assert np.mean(ratios) < 0.8
     assert found.adjusted.difference.n_clusters == 80
 
@@ -268,10 +238,6 @@ def test_cuped_ignores_units_and_order():
 def test_printed_cuped():
     found = ll.cuped(*_users(400, np.random.default_rng(0)))
     assert str(found) == f"{found.adjusted}; variance {found.variance_ratio:.2f} of the plain one's"
-    table = found.to_frame()
-    assert table.analysis.to_list() == ["plain", "adjusted"]
-    assert table.theta.to_list() == [0, found.theta]
-    assert table.se.to_list() == [found.plain.difference.se, found.adjusted.difference.se]
 
 
 # Looks --------------------------------------------------------------------------------------------
@@ -300,16 +266,16 @@ def test_published_bounds(looks):
 
 
 def test_published_bounds_at_other_levels():
-    assert ll.group_sequential_bounds(5, 0.01, "pocock")[0] == pytest.approx(2.986, abs=6e-4)
-    assert ll.group_sequential_bounds(5, 0.1, "obrien-fleming")[-1] == pytest.approx(
-        1.751, abs=6e-4
+    assert ll.group_sequential_bounds(5, "pocock", confidence=0.99)[0] == pytest.approx(
+        2.986, abs=6e-4
     )
+    assert ll.group_sequential_bounds(5, confidence=0.9)[-1] == pytest.approx(1.751, abs=6e-4)
 
 
 @pytest.mark.parametrize("kind", ["pocock", "obrien-fleming"])
 def test_one_look_is_the_usual_test(kind):
-    assert ll.group_sequential_bounds(1, 0.05, kind) == pytest.approx([stats.norm.isf(0.025)])
-    assert ll.peeking_error(1, 0.2) == pytest.approx(0.2)
+    assert ll.group_sequential_bounds(1, kind) == pytest.approx([stats.norm.isf(0.025)])
+    assert ll.peeking_error(1, confidence=0.8) == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize("kind", ["pocock", "obrien-fleming"])
@@ -317,7 +283,7 @@ def test_scipys_normal_distribution_agrees(kind):
     """P(no crossing) is the mass of a box under the normal with Corr(Z_j, Z_k) = √(j/k), j < k."""
     k = np.arange(1, 4)
     correlation = np.sqrt(np.minimum.outer(k, k) / np.maximum.outer(k, k))
-    bounds = ll.group_sequential_bounds(3, 0.05, kind)
+    bounds = ll.group_sequential_bounds(3, kind)
     inside = stats.multivariate_normal(np.zeros(3), correlation).cdf(bounds, lower_limit=-bounds)
     assert inside == pytest.approx(0.95, abs=1e-4)
 
@@ -326,10 +292,10 @@ def test_many_looks_by_simulation():
     rng = np.random.default_rng(0)
     z = rng.normal(size=(20_000, 30)).cumsum(axis=1) / np.sqrt(np.arange(1, 31))
     fooled = (abs(z) > stats.norm.isf(0.025)).any(axis=1).mean()
-    assert fooled == pytest.approx(ll.peeking_error(30), abs=_within(0.28, 20_000))
+    assert fooled == pytest.approx(ll.peeking_error(30), abs=four_errors(0.28, 20_000))
     for kind in ("pocock", "obrien-fleming"):
         crossed = (abs(z) > ll.group_sequential_bounds(30, kind=kind)).any(axis=1).mean()
-        assert crossed == pytest.approx(0.05, abs=_within(0.05, 20_000))
+        assert crossed == near(0.05, 20_000)
 
 
 def test_more_looks_than_planned():
@@ -368,7 +334,7 @@ def test_it_is_robbins_mixture():
 
 def test_it_is_narrowest_where_planned():
     def width(planned, confidence=0.95):
-        found = ll.confidence_sequence(np.zeros(2_000), planned, confidence, sd=1)
+        found = ll.confidence_sequence(np.zeros(2_000), planned, sd=1, confidence=confidence)
         return (found.high - found.low).iloc[999] / 2
 
     assert width(1_000) < min(width(900), width(1_100))
@@ -388,7 +354,7 @@ def test_with_a_known_spread_it_covers_at_all_times(kind, planned):
         sd, truth = (1, 0) if kind == "normal" else (0.5, 0.1)
         found = ll.confidence_sequence(values, planned, sd=sd, first=1)
         held += ((found.low <= truth) & (truth <= found.high)).all()
-    assert held / 500 > 0.95 - _within(0.95, 500)
+    assert held / 500 > 0.95 - four_errors(0.95, 500)
 
 
 @pytest.mark.parametrize(
@@ -403,7 +369,7 @@ def test_coverage_at_all_times_with_an_estimated_spread(p, covered):
         for k, first in enumerate((100, 2)):
             found = ll.confidence_sequence(values, planned=1_000, first=first)
             held[k] += ((found.low <= p) & (p <= found.high)).all()
-    assert held[0] / 500 == pytest.approx(covered, abs=_within(covered, 500))
+    assert held[0] / 500 == near(covered, 500)
     assert held[1] / 500 < 0.6  # without a start-up: two equal answers have no spread at all
 
 
@@ -415,7 +381,7 @@ def test_daily_intervals_of_the_usual_kind_do_not_cover_at_all_times():
     assert out[:, 99:].any(axis=1).mean() > 0.2
     sequences = [ll.confidence_sequence(v, planned=1_000) for v in values]
     left = [((s.low > 0) | (s.high < 0)).any() for s in sequences]
-    assert np.mean(left) < 0.05 + _within(0.05, 300)
+    assert np.mean(left) < 0.05 + four_errors(0.05, 300)
 
 
 def test_the_running_spread_is_the_standard_deviation_so_far():
@@ -455,45 +421,38 @@ ARMS = [True, False, True, False]
         (lambda: ll.sample_ratio_test([6.5, 4]), "counts must be the numbers of users"),
         (lambda: ll.sample_ratio_test([-6, 4]), "counts must be the numbers of users"),
         (lambda: ll.sample_ratio_test([0, 0]), "counts must be the numbers of users"),
-        (lambda: ll.sample_ratio_test([np.nan, 4]), "counts: 1 of 2 values are missing"),
         (lambda: ll.sample_ratio_test([6, 4], [1]), "expected must be 2 positive shares"),
         (lambda: ll.sample_ratio_test([6, 4], [1, 0]), "expected must be 2 positive shares"),
-        (lambda: ll.group_difference([], []), "outcome: expected one row of numbers"),
-        (lambda: ll.group_difference([1, np.nan], ARMS[:2]), "outcome: 1 of 2 values are missing"),
         (lambda: ll.group_difference(Y, ARMS[:3]), "treated must be 4 times True or False"),
         (lambda: ll.group_difference(Y, list("ABAB")), r"write treated=\(version == 'B'\)"),
         (lambda: ll.group_difference(Y, ["True", "False"] * 2), "treated must be 4 times"),
         (lambda: ll.group_difference(Y, [1, 2, 1, 2]), "treated must be 4 times"),
         (lambda: ll.group_difference(Y, [True] * 4), "the control group needs two clusters"),
         (lambda: ll.group_difference(Y, [False] * 4), "the treatment group needs two clusters"),
-        (lambda: ll.group_difference(Y, ARMS, list("xyxz")), "the treatment group needs two"),
-        (lambda: ll.group_difference(Y, ARMS, list("xyzx")), "cluster 'x' has rows in both groups"),
-        (lambda: ll.group_difference(Y, ARMS, list("xyz")), r"cluster= has shape \(3,\)"),
         (
-            lambda: ll.group_difference(Y, ARMS, confidence=95),
-            "confidence must lie between 0 and 1",
+            lambda: ll.group_difference(Y, ARMS, cluster=list("xyxz")),
+            "the treatment group needs two",
+        ),
+        (
+            lambda: ll.group_difference(Y, ARMS, cluster=list("xyzx")),
+            "cluster 'x' has rows in both groups",
         ),
         (lambda: ll.cuped(Y, X[:3], ARMS), "outcome has 4 values and covariate 3"),
-        (lambda: ll.cuped(Y, [1, 2, 1, np.inf], ARMS), "covariate: 1 of 4 values are missing"),
         (lambda: ll.cuped(Y, [0.1] * 4, ARMS), "covariate does not vary within the groups"),
         (lambda: ll.cuped(Y, [2, 1, 2, 1], ARMS), "covariate does not vary within the groups"),
         (lambda: ll.cuped([0.1] * 4, X, ARMS), "outcome does not vary within the groups"),
-        (lambda: ll.cuped(Y, X, ARMS, list("xyzx")), "cluster 'x' has rows in both groups"),
+        (lambda: ll.cuped(Y, X, ARMS, cluster=list("xyzx")), "cluster 'x' has rows in both groups"),
         (lambda: ll.peeking_error(0), "looks must be a positive whole number, not 0"),
         (lambda: ll.peeking_error(2.5), "looks must be a positive whole number, not 2.5"),
-        (lambda: ll.peeking_error(2, 5), "alpha must lie between 0 and 1, .* not 5"),
         (lambda: ll.group_sequential_bounds("5"), "looks must be a positive whole number"),
-        (lambda: ll.group_sequential_bounds(5, 0), "alpha must lie between 0 and 1"),
         (
             lambda: ll.group_sequential_bounds(5, kind="haybittle"),
             "kind must be one of 'pocock', 'o",
         ),
-        (lambda: ll.confidence_sequence([], 10), "values: expected one row of numbers"),
         (lambda: ll.confidence_sequence(Y, 0), "planned must be positive, not 0"),
         (lambda: ll.confidence_sequence(Y, 10, sd=0), "sd must be positive, not 0"),
         (lambda: ll.confidence_sequence(Y, 10, sd=np.nan), "sd must be positive, not nan"),
         (lambda: ll.confidence_sequence(Y, 10, first=0), "first must be positive, not 0"),
-        (lambda: ll.confidence_sequence(Y, 10, 95), "confidence must lie between 0 and 1"),
     ],
 )
 def test_what_cannot_be_used(call, message):

@@ -76,6 +76,7 @@ def rows(draw):
     return [(row, draw(st.integers(1, len(row) - 1))) for row in picked]
 
 
+@pytest.mark.slow
 @settings(
     max_examples=60,
     deadline=None,
@@ -90,6 +91,7 @@ def test_equals_one_by_one(lm, rows, pack):
         assert prefix_tree.sum_of_logs(lm, rows) == pytest.approx(plain, abs=1e-9)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(rows=rows(), pack=st.sampled_from([1, 5, 16]))
 def test_runs_each_prefix_once_in_bounded_memory(rows, pack):

@@ -1,7 +1,7 @@
 """The report says what the statistics say, in words, tables and pictures."""
 
 import re
-import shutil
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,29 +10,20 @@ import pandas as pd
 import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
-from test_book import CHROMIUM_ARGS
 
 import lleval_lib as ll
+from lleval_lib import many
+from lleval_lib.records import make_records
+from lleval_lib.terms import CORRECTIONS, TERMS
 
 LM_EVAL = Path(__file__).parent / "logs" / "lm_eval"
 
 
 def table(system, scores, task="t", clusters=None, first=0):
-    n = len(scores)
-    items = [f"i{k}" for k in range(first, first + n)]
-    return pd.DataFrame(
-        {
-            "system": system,
-            "task": task,
-            "item_id": items,
-            "cluster": items if clusters is None else clusters,
-            "prompt": "?",
-            "target": "yes",
-            "prediction": "yes",
-            "score": np.asarray(scores, dtype=float),
-            "loglik": np.nan,
-        }
-    )
+    """Return the records of a system on the items numbered from `first`."""
+    names = [f"i{first + k}" for k in range(len(scores))]
+    items = pd.DataFrame({"item_id": names, "cluster": clusters or names, "target": "yes"})
+    return make_records(system, task, items, prediction="yes", score=scores)
 
 
 def draw(rng, n=120, p=0.6):
@@ -58,7 +49,7 @@ def test_its_numbers_are_those_of_the_statistics(three):
     for row in report.systems.itertuples():
         found = ll.mean_interval(of[row.system], confidence=0.9)
         expected = (found.estimate, found.low, found.high, found.n, found.n_clusters)
-        assert (row.mean, row.low, row.high, row.n, row.n_clusters) == expected
+        assert (row.estimate, row.low, row.high, row.n, row.n_clusters) == expected
     differences = report.differences
     assert list(zip(differences.a, differences.b, strict=True)) == [("a", "b"), ("a", "c")]
     for row in differences.itertuples():
@@ -67,10 +58,15 @@ def test_its_numbers_are_those_of_the_statistics(three):
         assert (row.estimate, row.low, row.high, row.se) == (d.estimate, d.low, d.high, d.se)
         assert row.p_value == found.p_value
         # The smallest difference that Student's t finds with 80% probability, by its definition.
-        assert ll.power(row.detectable, row.se, alpha=0.1, df=39) == pytest.approx(0.8, abs=0.01)
+        assert ll.power(row.detectable, row.se, df=39, confidence=0.9) == pytest.approx(
+            0.8, abs=0.01
+        )
     holm = multipletests(differences.p_value, method="holm")[1]
     assert differences.p_adjusted.to_list() == holm.tolist()
     assert report.warnings == ()
+    # Reports hold tables, whose comparison would raise.
+    assert report == report
+    assert report != ll.comparison_report(three)
 
 
 def test_baseline_and_correction(three):
@@ -121,8 +117,8 @@ def test_only_common_items_are_compared_and_what_is_left_out_is_said():
         in report.warnings
     )
     common = a[a.item_id.isin(b.item_id)]
-    assert report.systems["mean"][0] == common.score.mean()
-    means = report.systems["mean"]
+    assert report.systems.estimate[0] == common.score.mean()
+    means = report.systems.estimate
     assert report.differences.estimate[0] == pytest.approx(means[1] - means[0])
 
 
@@ -134,6 +130,7 @@ def test_only_common_items_are_compared_and_what_is_left_out_is_said():
         ([0, 1] * 20, [1] * 40, "t: all scores of b are 1; an interval without width does not"),
         ([0, 1] * 20, [0, 1] * 20, "t: b and a differ by +0 on every item; the test does not"),
         ([0, 1] * 20, [2, 3] * 20, "t: b and a differ by +2 on every item"),
+        ([0.1, 0.7] * 20, [0.2, 0.8] * 20, "t: b and a differ by +0.1 on every item"),
     ],
 )
 def test_warnings(a, b, warning):
@@ -148,7 +145,7 @@ def test_warnings(a, b, warning):
 def logged():
     """Return the records of two real runs of lm-evaluation-harness."""
     return [
-        ll.read_lm_eval(LM_EVAL / name, "acc", cluster="film", system=name)
+        ll.read_lm_eval(LM_EVAL / name, metric="acc", system=name, cluster="film")
         for name in ("sentiment", "critic")
     ]
 
@@ -169,18 +166,18 @@ def test_verdicts():
     rng = np.random.default_rng(3)
     a = draw(rng, 400, 0.5)
     better = np.maximum(a, draw(rng, 400, 0.3))
-    (said,) = ll.comparison_report([table("a", a), table("b", better)]).differences.verdict
+    (said,) = ll.comparison_report([table("a", a), table("b", better)]).verdicts()
     d = ll.compare(a, better).difference
     assert said == (
         f"b is better than a by {100 * d.estimate:.1f} points; a difference below "
         f"{100 * d.low:.1f} is excluded"
     )
-    (said,) = ll.comparison_report([table("b", better), table("a", a)]).differences.verdict
+    (said,) = ll.comparison_report([table("b", better), table("a", a)]).verdicts()
     assert said.startswith("b is better than a by ")
     assert said.endswith(f"a difference below {100 * d.low:.1f} is excluded")
     same = draw(rng, 400, 0.5)
     d = ll.compare(a, same).difference
-    (said,) = ll.comparison_report([table("a", a), table("b", same)]).differences.verdict
+    (said,) = ll.comparison_report([table("a", a), table("b", same)]).verdicts()
     assert said == (
         f"not decided: b - a may be anything from {100 * d.low:+.1f} to {100 * d.high:+.1f} points"
     )
@@ -197,19 +194,28 @@ def test_a_verdict_that_the_correction_takes_back():
     report = ll.comparison_report([table(name, scores) for name, scores in systems.items()])
     row = report.differences.iloc[0]
     assert row.p_value < 0.05 < row.p_adjusted
-    assert row.verdict == (
+    assert report.verdicts()[0] == (
         "not decided: by itself the difference b - a would be significant, but not among 5 "
         "comparisons, after Holm's correction"
     )
 
 
-def test_scores_that_are_no_shares_are_not_called_points():
+def test_only_shares_are_called_points_task_by_task():
     rng = np.random.default_rng(5)
-    a = rng.normal(50, 5, 60)
-    report = ll.comparison_report([table("a", a), table("b", a + rng.normal(3, 1, 60))])
-    assert re.fullmatch(
-        r"b is better than a by 2\.\d\d; a difference below 2\.\d\d is excluded",
-        report.differences.verdict[0],
+    grades, shares = rng.normal(50, 5, 60), rng.random(60) / 2
+    better = grades + rng.normal(3, 1, 60), shares + rng.normal(0.1, 0.01, 60).clip(0)
+    records = [
+        pd.concat([table("a", grades), table("a", shares, "shares")]),
+        pd.concat([table("b", better[0]), table("b", better[1], "shares")]),
+    ]
+    of_grades, of_shares = ll.comparison_report(records).verdicts()
+    d, e = (ll.compare(*both).difference for both in ((grades, better[0]), (shares, better[1])))
+    assert of_grades == (
+        f"b is better than a by {d.estimate:.3g}; a difference below {d.low:.3g} is excluded"
+    )
+    assert of_shares == (
+        f"b is better than a by {100 * e.estimate:.1f} points; a difference below "
+        f"{100 * e.low:.1f} is excluded"
     )
 
 
@@ -272,7 +278,7 @@ def test_text_fits_a_terminal(three):
     first, second = report.systems.iloc[1], report.differences.iloc[1]
     rows = [line.split() for line in str(report).splitlines()]
     ends = [f"[{first.low:.3f},", f"{first.high:.3f}]"]
-    assert ["b", f"{first['mean']:.3f}", *ends] in rows
+    assert ["b", f"{first.estimate:.3f}", *ends] in rows
     ends = [f"[{second.low:+.3f},", f"{second.high:+.3f}]"]
     assert ["c", f"{second.estimate:+.3f}", *ends] in [row[:4] for row in rows]
     assert "t: 120 items in 40 clusters" in str(report)
@@ -309,21 +315,38 @@ def test_page_needs_nothing_else_and_trusts_no_name(three):
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; b" in page
 
 
-def test_notebook_shows_the_same_as_the_page(three):
+def test_the_notebook_shows_the_page_with_lines_where_the_numbers_are(three):
     report = ll.comparison_report(three)
     shown = report._repr_html_()
     assert shown in report.to_html()
-    assert shown.count("<circle") == 5  # three means and two differences
-    assert f"{report.differences.estimate[1]:+.3f}" in shown
-
-
-def test_lines_are_drawn_where_the_numbers_are(three):
-    report = ll.comparison_report(three)
-    places = [float(x) for x in re.findall(r'<circle cx="([\d.]+)%"', report._repr_html_())]
-    means, gaps = report.systems["mean"], report.differences.estimate
+    means, gaps = report.systems.estimate, report.differences.estimate
+    assert f"{gaps[1]:+.3f}" in shown
+    places = [float(x) for x in re.findall(r'<circle cx="([\d.]+)%"', shown)]
+    assert len(places) == 5  # three means and two differences
     for values, drawn in ((means, places[:3]), (gaps, places[3:])):
         assert np.corrcoef(values, drawn)[0, 1] == pytest.approx(1, abs=1e-6)
         assert all(0 < place < 100 for place in drawn)
+
+
+GLOSSARY = {
+    "interval": "Confidence interval",
+    "clusters": "Cluster",
+    "p": "P-value",
+    "detectable": "Detectable difference",
+}
+
+
+def test_terms_are_explained_in_one_wording(three):
+    report = ll.comparison_report(three)
+    pages = [re.sub(r"\s+", " ", unescape(p)) for p in (report.to_html(), report.to_markdown())]
+    for term, meaning in TERMS.items():
+        assert f"<dt>{term}</dt><dd>{meaning}" in pages[0]
+        assert f"- **{term}**: {meaning}" in pages[1]
+    text = (Path(__file__).parents[1] / "book" / "glossary.md").read_text("utf-8")
+    for term, entry in GLOSSARY.items():
+        (said,) = re.findall(rf"^{entry} \(.+\)\n    (.+)", text, re.M)
+        assert TERMS[term] in said[0].lower() + said[1:]
+    assert set(CORRECTIONS) == set(many.CORRECTIONS)
 
 
 def test_markdown_tables(three):
@@ -342,42 +365,31 @@ def test_saved_files(three, tmp_path):
     assert path.read_text("utf-8") == report.to_html()
     assert [p.name for p in path.parent.iterdir()] == ["report.html"]
     path = report.save(tmp_path / "md", "markdown")
-    assert "![Means and differences with their intervals](forest.png)" in path.read_text("utf-8")
+    assert "![Differences with their intervals](forest.png)" in path.read_text("utf-8")
     assert (tmp_path / "md" / "forest.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(ValueError, match="format must be 'html' or 'markdown', not 'pdf'"):
         report.save(tmp_path, "pdf")
 
 
-def test_figure_has_every_system_and_difference(three):
-    report = ll.comparison_report(three)
-    means, gaps = report.plot().axes
-    assert [t.get_text() for t in means.get_yticklabels()] == ["a", "b", "c"]
-    assert [t.get_text() for t in gaps.get_yticklabels()] == ["b", "c"]
-    assert gaps.get_xlabel() == "difference from a"
+def test_figure_has_every_difference(three):
+    axes = ll.comparison_report(three).plot()
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["b", "c"]
+    assert axes.get_xlabel() == "difference from a"
 
 
-@pytest.fixture(scope="module")
-def browser():
-    names = ["chromium", "chromium-browser", "google-chrome"]
-    executable = next(filter(None, map(shutil.which, names)), None)
-    if executable is None:
-        pytest.skip(f"needs one of {', '.join(names)} on the PATH")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=executable, args=CHROMIUM_ARGS)
-
-
+@pytest.mark.slow
 def test_page_in_a_browser(browser, tmp_path, three):
     """On a phone nothing sticks out, and in the dark the paper is dark and the ink is light."""
     three = three.assign(system="a model with a longer name, variant " + three.system)
     path = ll.comparison_report(three).save(tmp_path)
+    page, faults = browser.new_page(), []
+    page.on("console", lambda message: faults.append(message.text))
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(path.as_uri())
     for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 800})
         for scheme in ("light", "dark"):
-            page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
-            faults = []
-            page.on("console", lambda message, faults=faults: faults.append(message.text))
-            page.on("pageerror", lambda error, faults=faults: faults.append(str(error)))
-            page.goto(path.as_uri())
+            page.emulate_media(color_scheme=scheme)
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             ink, paper = (
                 page.evaluate(
@@ -391,5 +403,4 @@ def test_page_in_a_browser(browser, tmp_path, three):
                 "parseFloat(getComputedStyle(e).fontSize))"
             )
             assert min(sizes) >= 12
-            assert faults == []
-            page.close()
+    assert faults == []

@@ -34,7 +34,7 @@ def fingerprints(notebook, number: str, library: Path) -> dict[str, str]:
     parts = {"its code": _hash(cells)} | {file: _hash_code(tree) for file, tree in modules.items()}
     for path in sorted(library.rglob("*.*")):
         name = path.relative_to(library).as_posix()
-        recorded = path.parent.name == "results" and path.stem in loaded
+        recorded = path.match("results/*.parquet") and path.stem in loaded
         if recorded or (name in named and path.suffix not in {".py", ".toml"}):
             parts[name] = _hash(path.read_bytes().hex())
     if "catalogue.toml" in named:

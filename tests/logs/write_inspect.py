@@ -25,9 +25,9 @@ from inspect_ai.model import ModelAPI, ModelOutput, modelapi
 from inspect_ai.scorer import Score, accuracy, choice, match, mean, scorer, stderr
 from inspect_ai.solver import generate, multiple_choice
 from write_lm_eval import chosen_reviews
+from write_lm_eval import reviews as experiment
 
 import lleval_lib as ll
-from lleval_lib.recorded import review_task
 
 HERE = Path(__file__).parent / "inspect"
 WORDS = {"fresh": "positive", "rotten": "negative"}
@@ -37,7 +37,7 @@ WORDS = {"fresh": "positive", "rotten": "negative"}
 def p_positive(wording):
     """Return P(positive | positive or negative) of every chosen review, by its text."""
     reviews = chosen_reviews()
-    prompt = review_task(wording).prompt
+    prompt, _ = experiment.PROMPTS[wording]
     requests = [
         (prompt(item), f" {word}") for item in reviews.itertuples() for word in WORDS.values()
     ]

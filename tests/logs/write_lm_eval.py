@@ -18,9 +18,12 @@ import tempfile
 from pathlib import Path
 
 import lleval_lib as ll
-from lleval_lib.recorded import review_items
 
 HERE = Path(__file__).parent / "lm_eval"
+sys.path.insert(0, str(HERE.parents[2] / "experiments"))
+
+import reviews  # noqa: E402
+
 FILMS, PER_FILM, LONGEST = 12, 4, 80
 
 COMMON = """\
@@ -63,7 +66,7 @@ RUNS = {
 
 def chosen_reviews():
     """Return short reviews of the films with the most of them, as many a film."""
-    items = review_items("test")
+    items = reviews.items("test")
     short = items[items.text.str.len() <= LONGEST]
     films = short.cluster.value_counts(sort=True).sort_index().nlargest(FILMS).index
     return short[short.cluster.isin(films)].groupby("cluster").head(PER_FILM)
