@@ -25,7 +25,7 @@ def fingerprints(notebook, number: str, library: Path) -> dict[str, str]:
         for cell in notebook["cells"]
         if cell["cell_type"] == "code" and "setup" not in cell["metadata"].get("tags", [])
     ]
-    code = ast.Module([node for source, _ in cells for node in _cell(source).body], [])
+    code = ast.Module([node for source, _ in cells for node in cell_tree(source).body], [])
     modules = _closure(code, library)
     trees = [code, *modules.values()]
     named = set().union(*map(_strings, trees))
@@ -59,17 +59,17 @@ def public_names(library: Path) -> dict[str, str]:
 def _closure(code: ast.Module, library: Path) -> dict[str, ast.Module]:
     """Return the modules that `code` uses and all that these import: their trees, by file."""
     public = public_names(library)
-    todo, found = {"__init__.py"} | _files(_uses(code), public, library), {}
+    todo, found = {"__init__.py"} | _files(uses(code), public, library), {}
     while todo:
         file = todo.pop()
         found[file] = _parsed((library / file).read_text(encoding="utf-8"))
-        todo |= _files(_uses(found[file], Path(file).parent.parts), public, library)
+        todo |= _files(uses(found[file], Path(file).parent.parts), public, library)
         todo -= found.keys()
     return found
 
 
 @cache
-def _uses(tree: ast.Module, package: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+def uses(tree: ast.Module, package: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
     """Return the names of the library in `tree`, such as ("compare",) or ("pairs", "compare").
 
     A relative import is one of a module in `package`, the path of a folder in the library.
@@ -117,7 +117,7 @@ def _loaded(tree: ast.Module) -> set[str]:
     return set().union(*(_strings(call) or _strings(tree) for call in loads))
 
 
-def _cell(source: str) -> ast.Module:
+def cell_tree(source: str) -> ast.Module:
     """Return the tree of a code cell, without magics; one in another language has none."""
     if re.search(rf"-m\W+{PACKAGE}\b", source):
         source += f"\nimport {PACKAGE}.__main__"

@@ -13,16 +13,17 @@ from collections import defaultdict
 from pathlib import Path
 
 import address
+from fingerprint import cell_tree, public_names, uses
 
 ROOT = Path(__file__).resolve().parents[2]
 
 # The modules (or folders of them) in the order of a reader who makes an evaluation.
 SECTIONS = {
-    "Data and models": ("datasets", "data", "models", "fetching"),
-    "From a task to records": ("tasks", "scoring", "perplexity", "records", "recorded"),
+    "Data and models": ("datasets", "models", "fetching"),
+    "From a task to records": ("tasks", "scoring", "perplexity", "records"),
     "One system, two systems": ("intervals", "bootstrap", "pairs", "results"),
     "Many systems, plans, learners, users": ("many", "planning", "crossval", "online"),
-    "Logs, reports, figures": ("logs", "report", "plots"),
+    "Logs, reports, figures": ("logs", "logs_lm_eval", "logs_inspect", "report", "plots"),
     "Exercises": ("exercises",),
 }
 
@@ -33,17 +34,6 @@ _OPENING = """\
 of its names. What stands after a star in a signature is given by name. The chapters under a \
 function are those whose code uses it.
 """
-
-
-def public(root: Path) -> dict[str, str]:
-    """Return the module of each public name, from the library's one list of them."""
-    stub = ast.parse(_read(root / "lleval_lib" / "__init__.pyi"))
-    return {
-        alias.name: statement.module
-        for statement in stub.body
-        if isinstance(statement, ast.ImportFrom)
-        for alias in statement.names
-    }
 
 
 def modules(root: Path) -> dict[str, ast.Module]:
@@ -69,21 +59,27 @@ def definitions(tree: ast.Module) -> dict[str, ast.stmt]:
 
 
 def taught_in(root: Path) -> dict[str, list[str]]:
-    """Return the chapters whose code uses ``ll.name``, as file names, for each such name."""
+    """Return the chapters whose code uses each name of the library, as file names."""
     chapters = defaultdict(list)
     for path in sorted((root / "notebooks").glob("*.ipynb")):
         cells = [c for c in json.loads(_read(path))["cells"] if c["cell_type"] == "code"]
-        code = "\n".join("".join(cell["source"]) for cell in cells)
-        tree = ast.parse(re.sub(r"(?m)^(\s*)[%!].*", r"\1pass", code))  # magics are not Python
-        called = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute))
-        for name in {n.attr for n in called if isinstance(n.value, ast.Name) and n.value.id == "ll"}:
+        trees = [cell_tree("".join(cell["source"])) for cell in cells]
+        # A chapter imports the library once, in one of its cells.
+        whole = ast.Module([node for tree in trees for node in tree.body], [])
+        for name in {use[-1] for use in uses(whole) if use}:
             chapters[name].append(path.name)
     return dict(chapters)
 
 
+def in_experiments(root: Path) -> set[str]:
+    """Return the names of the library that the code of the recorded results uses."""
+    trees = [ast.parse(_read(path)) for path in (root / "experiments").glob("*.py")]
+    return {use[-1] for tree in trees for use in uses(tree) if use}
+
+
 def on_the_command_line(trees: dict[str, ast.Module]) -> set[str]:
     """Return the names of the library that its command reaches, call by call."""
-    uses = defaultdict(set)
+    calls = defaultdict(set)
     for tree in trees.values():
         imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
         known = {alias.name for node in imports for alias in node.names} | set(definitions(tree))
@@ -91,12 +87,15 @@ def on_the_command_line(trees: dict[str, ast.Module]) -> set[str]:
             parts = list(ast.walk(node))
             own = {part.arg for part in parts if isinstance(part, ast.arg)}
             own |= {p.id for p in parts if isinstance(p, ast.Name) and isinstance(p.ctx, ast.Store)}
-            uses[name] |= known.intersection(_names(node)) - own
-    return _closure(definitions(trees["__main__"]), uses)
+            calls[name] |= known.intersection(_names(node)) - own
+            # What is called as an attribute of a module: logs_inspect.read_files
+            attributes = (p for p in parts if isinstance(p, ast.Attribute))
+            calls[name] |= {p.attr for p in attributes if trees.keys() & known & {*_names(p.value)}}
+    return _closure(definitions(trees["__main__"]), calls)
 
 
 def untaught(root: Path) -> set[str]:
-    """Return the public names that neither a chapter's code nor the command line uses.
+    """Return the public names that no chapter, no experiment and not the command line uses.
 
     A class is used where a function is that returns it, or a class that holds it.
     """
@@ -108,8 +107,8 @@ def untaught(root: Path) -> set[str]:
                     part.annotation if isinstance(part, ast.AnnAssign) else None
                 )
                 types[name].update(_names(annotation) if annotation else ())
-    used = taught_in(root).keys() | on_the_command_line(trees)
-    return public(root).keys() - _closure(used, types)
+    used = taught_in(root).keys() | in_experiments(root) | on_the_command_line(trees)
+    return public_names(root / "lleval_lib").keys() - _closure(used, types)
 
 
 def signature(name: str, node: ast.stmt) -> str:
@@ -133,7 +132,7 @@ def summary(node) -> str:
 
 def page(root: Path) -> str:
     """Return the text of book/library.md."""
-    trees, names, places = modules(root), public(root), _places(root)
+    trees, names, places = modules(root), public_names(root / "lleval_lib"), _places(root)
     url, branch = address.read_address(_read(root / "_config.yml"))
     lines = [_OPENING]
     for section, rooms in SECTIONS.items():
@@ -171,16 +170,22 @@ def _entry(name: str, node: ast.stmt, place: str) -> str:
 
 
 def _places(root: Path) -> dict[str, str]:
-    """Return where a reader meets each public name: in which chapters, or in the command."""
-    chapters, command = taught_in(root), on_the_command_line(modules(root))
-    places = dict.fromkeys(public(root), "")
-    places |= dict.fromkeys(places.keys() & command, "Used by the command line")
-    for name, files in chapters.items():
+    """Return where a reader meets each public name: in chapters, or else in other code."""
+    places = dict.fromkeys(public_names(root / "lleval_lib"), "")
+    for names, where in (
+        (in_experiments(root), "Used by the experiments"),
+        (on_the_command_line(modules(root)), "Used by the command line"),
+    ):
+        places |= dict.fromkeys(places.keys() & names, where)
+    chapters = taught_in(root)
+    n_chapters = len({file for files in chapters.values() for file in files})
+    for name in places.keys() & chapters.keys():
+        files = chapters[name]
         links = [f"[{file.split('_')[0].lstrip('0')}](../notebooks/{file})" for file in files]
         places[name] = f"Taught in chapter{'s' * (len(files) > 1)} {', '.join(links)}"
-    n_chapters = len({file for files in chapters.values() for file in files})
-    everywhere = (name for name, files in chapters.items() if len(files) == n_chapters)
-    return places | dict.fromkeys(everywhere, "In every chapter")
+        if len(files) == n_chapters:
+            places[name] = "In every chapter"
+    return places
 
 
 def _is_constant(node: ast.stmt) -> bool:
