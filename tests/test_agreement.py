@@ -30,7 +30,7 @@ LM_EVAL, INSPECT = LOGS / "lm_eval", LOGS / "inspect"
 def pairs():
     """Return the records of the lm-eval pair and of the Inspect pair."""
     lm_eval = [
-        ll.read_lm_eval(LM_EVAL / name, "acc", cluster="film", system=name)
+        ll.read_lm_eval(LM_EVAL / name, metric="acc", cluster="film", system=name)
         for name in ("sentiment", "critic")
     ]
     inspect = [
@@ -49,7 +49,7 @@ def test_lm_eval_reports_the_same_mean_and_naive_error(name, metric):
     """Its ``_stderr`` is s/√n: it knows no clusters, so it is ours without them."""
     (path,) = (LM_EVAL / name).rglob("results_*.json")
     reported = json.loads(path.read_text("utf-8"))["results"]["reviews"]
-    records = ll.read_lm_eval(LM_EVAL / name, metric)
+    records = ll.read_lm_eval(LM_EVAL / name, metric=metric)
     found = ll.mean_interval(records)
     assert found.estimate == pytest.approx(reported[f"{metric},none"], rel=1e-12)
     assert found.se == pytest.approx(reported[f"{metric}_stderr,none"], rel=1e-9)
@@ -84,7 +84,7 @@ def test_inspect_reports_the_same_mean_and_both_errors(name):
 def test_inspect_averages_epochs_before_it_takes_the_error(scorer):
     log = inspect_ai.log.read_eval_log(str(INSPECT / "sampled.eval"))
     (metrics,) = (s.metrics for s in log.results.scores if s.name == scorer)
-    found = ll.mean_interval(ll.read_inspect(INSPECT / "sampled.eval", scorer))
+    found = ll.mean_interval(ll.read_inspect(INSPECT / "sampled.eval", scorer=scorer))
     mean = metrics["accuracy" if scorer == "match" else "mean"].value
     assert found.estimate == pytest.approx(mean, rel=1e-12)
     assert found.se == pytest.approx(metrics["stderr"].value, rel=1e-9)
@@ -151,7 +151,7 @@ def test_errorbars_makes_the_same_paired_comparison(kind, pairs):
 def test_errorbars_keeps_samples_apart_and_clusters_them_by_item():
     """With as many samples an item, that is the error of the items' means."""
     data = errorbars.load_inputs([INSPECT / "sampled.eval"], scorer="match").data
-    records = ll.read_inspect(INSPECT / "sampled.eval", "match")
+    records = ll.read_inspect(INSPECT / "sampled.eval", scorer="match")
     found = ll.mean_interval(records)
     assert len(data) == 4 * len(records)
     assert np.mean(data.score) == pytest.approx(found.estimate)
@@ -211,7 +211,7 @@ def test_evalconfidence_averages_epochs_and_then_takes_the_t_test():
     theirs = evalconfidence.compare(sampled, once)
     a = ll.read_inspect(INSPECT / "question.eval")
     a = a[a.item_id.isin(items)]
-    b = ll.read_inspect(INSPECT / "sampled.eval", "match").assign(task="reviews")
+    b = ll.read_inspect(INSPECT / "sampled.eval", scorer="match").assign(task="reviews")
     ours = ll.compare(a, b)
     assert theirs.method == "paired_t"
     assert theirs.diff == pytest.approx(ours.difference.estimate, rel=1e-9)

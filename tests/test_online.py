@@ -191,13 +191,13 @@ def test_cuped_covers_and_is_unbiased(a_group):
     """With few users it covers the 94% of the docstring."""
     rng = np.random.default_rng(a_group)
     held, estimates = 0, []
-    for _ in range(1_000):
+    for _ in range(600):
         found = ll.cuped(*_users(2 * a_group, rng, rho=0.7, effect=0.5)).adjusted.difference
         held += holds(found, 0.5)
         estimates.append(found.estimate)
     promised = 0.95 if a_group == 100 else 0.94
-    assert held / 1_000 == near(promised, 1_000)
-    assert np.mean(estimates) == pytest.approx(0.5, abs=4 * np.std(estimates) / np.sqrt(1_000))
+    assert held / 600 == near(promised, 600)
+    assert np.mean(estimates) == pytest.approx(0.5, abs=4 * np.std(estimates) / np.sqrt(600))
 
 
 def test_cuped_with_sessions():
@@ -266,10 +266,10 @@ def test_published_bounds(looks):
 
 
 def test_published_bounds_at_other_levels():
-    assert ll.group_sequential_bounds(5, "pocock", confidence=0.99)[0] == pytest.approx(
-        2.986, abs=6e-4
-    )
-    assert ll.group_sequential_bounds(5, confidence=0.9)[-1] == pytest.approx(1.751, abs=6e-4)
+    """Jennison & Turnbull 2000, as above, at 1% and 10%."""
+    first = ll.group_sequential_bounds(5, "pocock", confidence=0.99)[0]
+    last = ll.group_sequential_bounds(5, confidence=0.9)[-1]
+    assert (first, last) == pytest.approx((2.986, 1.751), abs=6e-4)
 
 
 @pytest.mark.parametrize("kind", ["pocock", "obrien-fleming"])
@@ -357,9 +357,7 @@ def test_with_a_known_spread_it_covers_at_all_times(kind, planned):
     assert held / 500 > 0.95 - four_errors(0.95, 500)
 
 
-@pytest.mark.parametrize(
-    ("p", "covered"), [(0.5, 0.96), (0.2, 0.96), (0.1, 0.93), (0.05, 0.90), (0.02, 0.81)]
-)
+@pytest.mark.parametrize(("p", "covered"), [(0.2, 0.96), (0.1, 0.93), (0.02, 0.81)])
 def test_coverage_at_all_times_with_an_estimated_spread(p, covered):
     """The figures of the docstring: rare events need a later start."""
     rng = np.random.default_rng(1)
