@@ -17,8 +17,6 @@ ROOT = Path(__file__).resolve().parents[1]
 AWAITED = {
     "load_aclsum": "14_case_l2_multitask",
     "load_easy_vqa": "05_multimodal_fusion",
-    "read_inspect": "25_tools",
-    "read_lm_eval": "25_tools",
 }
 
 
