@@ -181,6 +181,7 @@ def _ratio_case(groups, rng):
     return lambda x, y: x.sum() / y.sum(), (loss, length), 1.0, np.arange(groups)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("case", "said"),
     [(_auc_case, (0.87, 0.92, 0.88)), (_ratio_case, (0.87, 0.92, 0.83))],

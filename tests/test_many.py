@@ -80,6 +80,7 @@ def test_one_pair_needs_no_correction(table):
     assert found.p_adjusted == found.p_value == ll.compare(table.w, table.x).p_value
 
 
+@pytest.mark.slow
 def test_holm_bounds_the_probability_of_any_false_difference():
     """Five equal systems: at 5%, .04 with Holm's correction and .29 without."""
     rng, draws = np.random.default_rng(0), 300
@@ -92,6 +93,7 @@ def test_holm_bounds_the_probability_of_any_false_difference():
     assert none == near(0.29, draws)
 
 
+@pytest.mark.slow
 def test_fdr_bounds_the_share_of_false_differences():
     """Three equal systems, and two equally better ones: of ten hypotheses four are true."""
     rng, draws, accuracy = np.random.default_rng(1), 500, [0.6, 0.6, 0.6, 0.75, 0.75]
@@ -151,6 +153,7 @@ def _twins(rng):
     return (ease < stats.norm.ppf(0.7)).astype(float)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("draw", "size"),
     [(lambda rng: _scores(rng, 200, [0.7] * 3), 0.05), (_skewed, 0.28), (_twins, 0.10)],
@@ -179,6 +182,7 @@ def test_nemenyi_is_demsars_table():
     assert ll.nemenyi_difference(4, 14) == pytest.approx(1.25, abs=5e-3)
 
 
+@pytest.mark.slow
 def test_nemenyi_holds_its_size_without_ties_and_is_blind_with_them():
     rng = np.random.default_rng(4)
     without = rng.normal(size=(2_000, 100, 5)) + rng.normal(size=(2_000, 100, 1))
@@ -255,6 +259,7 @@ def test_share_of_first_places_is_that_of_a_loop():
     assert found.prob_first.between(0.1, 0.8).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accuracy", [[0.75, 0.75, 0.65, 0.6, 0.55], [0.7, 0.7, 0.7, 0.6, 0.6]])
 def test_rank_intervals_hold_together_with_ties(accuracy):
     """All ranks that ties may take lie in all intervals at once, in 95% of evaluations or more."""
@@ -281,6 +286,7 @@ def test_percentiles_of_bootstrap_ranks_fail_at_ties():
     assert np.mean(held) == near(0.29, 400)
 
 
+@pytest.mark.slow
 def test_prob_first_is_no_probability_of_being_best():
     """Of two equal systems one has more than .95 in 10% of evaluations."""
     rng, shares = np.random.default_rng(8), []
