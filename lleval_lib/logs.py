@@ -7,12 +7,15 @@ the tool reported itself is computed anew from the items and must agree.
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
 from . import logs_inspect, logs_lm_eval
 from .logs_common import files_in, read_json
+from .logs_inspect import read_inspect
+from .logs_lm_eval import read_lm_eval
 from .records import read_records
 
 
@@ -44,16 +47,15 @@ def read_systems(paths, *, names=None, cluster=None, **choices) -> list[pd.DataF
 
 
 def _read(path: Path, choices: dict, *, system, cluster) -> pd.DataFrame:
-    files = files_in(path)
-    read, known = _READERS[_kind(path, files)]
+    read, known = _READERS[_kind(path)]
     for name, value in choices.items():
         if value is not None and name not in known:
             raise ValueError(f"{str(path)!r} has no {name} to choose: leave out {name} {value!r}")
     own = {name: choices.get(name) for name in known}
-    return read(path, files, **own, system=system, cluster=cluster)
+    return read(path, **own, system=system, cluster=cluster)
 
 
-def _read_own(path: Path, files, *, system, cluster) -> pd.DataFrame:
+def _read_own(path: Path, *, system, cluster) -> pd.DataFrame:
     records = read_records(path)
     if system is not None:
         if records.system.nunique() > 1:
@@ -69,15 +71,16 @@ def _read_own(path: Path, files, *, system, cluster) -> pd.DataFrame:
 
 
 # What reads each kind of path, and what one may choose there.
-_READERS = {
-    "lm-eval": (logs_lm_eval.read_files, ("metric", "filter")),
-    "inspect": (logs_inspect.read_files, ("scorer",)),
+_READERS: dict[str, tuple[Callable[..., pd.DataFrame], tuple[str, ...]]] = {
+    "lm-eval": (read_lm_eval, ("metric", "filter")),
+    "inspect": (read_inspect, ("scorer",)),
     "records": (_read_own, ()),
 }
 
 
-def _kind(path: Path, files: list[Path]) -> str:
-    """Return which tool wrote the file, or the folder that holds `files`: a key of `_READERS`."""
+def _kind(path: Path) -> str:
+    """Return which tool wrote the file or the folder, a key of `_READERS`."""
+    files = files_in(path)
     if path.is_dir():
         tools = {"lm-eval": logs_lm_eval.is_log, "inspect": logs_inspect.is_log}
         kinds = [kind for kind, is_log in tools.items() if any(map(is_log, files))]

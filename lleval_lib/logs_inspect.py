@@ -44,15 +44,11 @@ def read_inspect(
     evaluation was stopped or samples ended in an error.
     """
     path = Path(path)
-    return read_files(path, files_in(path), scorer=scorer, system=system, cluster=cluster)
-
-
-def read_files(path: Path, files: list[Path], **options) -> pd.DataFrame:
-    """Return the records in those of `files`, all that `path` holds, which are logs."""
-    logs = [file for file in files if is_log(file)] if path.is_dir() else [path]
+    files = files_in(path)
+    logs = [file for file in files if is_log(file)] if path.is_dir() else files
     if not logs:
         raise ValueError(f"there are no logs of Inspect (.eval, or <date>_….json) in {str(path)!r}")
-    return one_table(logs, lambda file: _read_log(file, **options))
+    return one_table(logs, lambda file: _read_log(file, scorer, system, cluster))
 
 
 def is_log(path: Path) -> bool:
@@ -62,7 +58,7 @@ def is_log(path: Path) -> bool:
     return path.suffix == ".eval" or bool(dated)
 
 
-def _read_log(file: Path, *, scorer, system, cluster) -> pd.DataFrame:
+def _read_log(file: Path, scorer, system, cluster) -> pd.DataFrame:
     log, what = _eval_log(file), repr(str(file))
     _check_scored(log, what)
     names = list(dict.fromkeys(name for sample in log.samples for name in sample.scores))

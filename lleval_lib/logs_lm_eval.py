@@ -51,22 +51,15 @@ def read_lm_eval(
     ``ValueError``, naming file and line, for a log that is empty, truncated, of another version,
     that holds two runs of a task by one system, or whose mean is not the one in the results.
     """
-    path = Path(path)
-    return read_files(
-        path, files_in(path), metric=metric, filter=filter, system=system, cluster=cluster
-    )
-
-
-def read_files(path: Path, files: list[Path], **options) -> pd.DataFrame:
-    """Return the records in those of `files`, all that `path` holds, which are samples."""
     # A run has one file of results, however many tasks it has.
     results_of = cache(_results)
 
     def read(samples):
         task, date = _name_parts(samples)
-        return _read_samples(samples, task, results_of(samples.parent, date), **options)
+        results = results_of(samples.parent, date)
+        return _read_samples(samples, task, results, metric, filter, system, cluster)
 
-    return one_table(_samples(path, files), read)
+    return one_table(_samples(Path(path)), read)
 
 
 def is_log(path: Path) -> bool:
@@ -74,11 +67,12 @@ def is_log(path: Path) -> bool:
     return path.match("samples_*.jsonl") or path.match("results_*.json")
 
 
-def _samples(path: Path, files: list[Path]) -> list[Path]:
+def _samples(path: Path) -> list[Path]:
+    files = files_in(path)
     if path.is_dir():
         found = [file for file in files if file.match("samples_*.jsonl")]
     elif path.suffix == ".jsonl":
-        found = [path]
+        found = files
     else:
         date = re.search(r"\d{4}-\d\d-\d\dT[\d.-]+(?=\.json)", path.name)
         found = sorted(path.parent.glob(f"samples_*_{date[0]}.jsonl")) if date else []
@@ -116,7 +110,7 @@ def _results(folder: Path, date: str) -> dict:
     return results
 
 
-def _read_samples(samples, task, results, *, metric, filter, system, cluster) -> pd.DataFrame:
+def _read_samples(samples, task, results, metric, filter, system, cluster) -> pd.DataFrame:
     what, lines = repr(str(samples)), _json_lines(samples)
     filter = pick(filter, list(dict.fromkeys(line["filter"] for line in lines)), what, "filter")
     lines = [line for line in lines if line["filter"] == filter]

@@ -37,6 +37,13 @@ def pytest_xdist_make_scheduler(config, log):
     return Scheduler(config, log)
 
 
+def pytest_collection_modifyitems(items):
+    """Call slow whatever asks for the built book or for a browser."""
+    for item in items:
+        if {"browser", "html"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
 # Of the module and not of the session: while it lives, Playwright's event loop is this process's.
 @pytest.fixture(scope="module")
 def browser():

@@ -7,6 +7,7 @@ import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
+import constraints
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -17,17 +18,26 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
 
-# What Colab had installed in August 2026; a chapter must leave these as they are.
+# What Colab had installed on 19 August 2026 (googlecolab/backend-info on GitHub); a chapter must
+# leave these as they are.
 COLAB_PYTHON = "3.13.15"
 COLAB = {
+    "accelerate": "1.14.0",
+    "filelock": "3.32.3",
     "ipykernel": "6.17.1",
+    "jinja2": "3.1.6",
+    "lazy-loader": "0.5",
     "matplotlib": "3.10.0",
     "numpy": "2.1.3",
     "pandas": "2.2.3",
+    "pillow": "11.3.0",
+    "platformdirs": "4.11.3",
+    "pyarrow": "18.1.0",
     "scikit-learn": "1.6.1",
     "scipy": "1.16.3",
     "statsmodels": "0.14.6",
     "torch": "2.11.0",
+    "tqdm": "4.67.3",
     "transformers": "5.15.0",
 }
 
@@ -73,9 +83,9 @@ def test_every_pin_is_exact_and_stands_once():
 
 def test_colab_meets_the_floors_of_the_library():
     floors = {canonicalize_name(r.name): r.specifier for r in requirements("run")}
-    listed = {name: has for name, has in COLAB.items() if name in floors}
-    assert len(listed) >= 8
-    for name, has in listed.items():
+    assert floors.keys() - COLAB.keys() == {"gguf"}, "what Colab has to install"
+    for name in floors.keys() & COLAB.keys():
+        has = COLAB[name]
         assert floors[name].contains(has), f"Colab has {name} {has}, pyproject asks {floors[name]}"
     python = Requirement(f"python{PROJECT['requires-python']}")
     assert python.specifier.contains(COLAB_PYTHON)
@@ -104,13 +114,38 @@ def test_pip_understands_what_conda_hands_it(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_the_commands_of_the_readme_are_in_the_makefile():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_pins_are_made_of_what_pip_reports(tmp_path, monkeypatch, capsys):
+    reported = {"Ruamel.YAML": "0.19", "torch": "2.13.0+cpu", "zipp": "4.1"}
+    metadata = [{"name": name, "version": version} for name, version in reported.items()]
+    asked = []
+
+    def resolve(root, torch):
+        asked.append(torch)
+        return {"install": [{"metadata": package} for package in metadata]}
+
+    monkeypatch.setattr(constraints, "resolve", resolve)
+    path = tmp_path / "constraints.txt"
+    path.write_text("# A header.\ntorch==2.13.0\nzipp==4.0\n")
+    constraints.main([], tmp_path)
+    assert path.read_text() == "# A header.\nruamel-yaml==0.19\ntorch==2.13.0\nzipp==4.1\n"
+    assert capsys.readouterr().out.splitlines() == [
+        "+ ruamel-yaml==0.19",
+        "- zipp==4.0",
+        "+ zipp==4.1",
+    ]
+    constraints.main(["--torch", "2.14.0"], tmp_path)
+    assert asked == ["2.13.0", "2.14.0"]
+
+
+def test_every_make_command_that_a_page_names_exists():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([\w-]+):", makefile, re.M))
-    named = set(re.findall(r"\bmake ([a-z]+)\b(?=[^\n]*(?:`|#|$))", "\n".join(code_of(readme))))
-    assert {"book", "test"} <= named
-    assert named <= targets
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("book/*.md"), *ROOT.glob(".github/**/*.md")]
+    for page in pages:
+        code = "\n".join(code_of(page.read_text(encoding="utf-8")))
+        named = set(re.findall(r"\bmake ([a-z]+)\b(?=[^\n]*(?:`|#|$))", code))
+        assert named <= targets, page.name
+        assert page.name != "README.md" or {"book", "test"} <= named
 
 
 def code_of(markdown):

@@ -30,10 +30,25 @@ def test_the_schema_finds_a_fault(tmp_path):
     assert check_jsonschema("vendor.github-workflows", tmp_path / "ci.yml").returncode == 1
 
 
+def test_every_job_has_a_time_limit():
+    done = check_jsonschema("custom.github-workflows-require-timeout", *WORKFLOWS)
+    assert done.returncode == 0, done.stdout
+
+
+def test_only_the_job_that_publishes_may_write():
+    for path in WORKFLOWS:
+        workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
+        assert workflow["permissions"] == {"contents": "read"}
+        writers = {name for name, job in workflow["jobs"].items() if "permissions" in job}
+        assert writers <= {"publish"}
+
+
 def test_issue_forms_follow_their_schema():
     assert FORMS
     done = check_jsonschema("vendor.github-issue-forms", *FORMS)
     assert done.returncode == 0, done.stdout
+    config = ROOT / ".github" / "ISSUE_TEMPLATE" / "config.yml"
+    assert check_jsonschema("vendor.github-issue-config", config).returncode == 0
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
