@@ -33,6 +33,7 @@ def test_published_factor_of_ten_by_ten_folds():
     assert found.se / stats.sem(d) == pytest.approx(3.480, abs=5e-4)
 
 
+@pytest.mark.slow
 def test_scikit_learns_published_example():
     """Its page "statistical comparison of models using grid search" prints .750 (one-sided p
     .227) corrected and 2.611 (.005) uncorrected, for two kernels on 10 x 10 folds of 100 items.
@@ -137,6 +138,7 @@ def _about(share, draws=600):
     return pytest.approx(share, abs=np.hypot(four_errors(share, draws), four_errors(share, 2_000)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n", "features", "signal", "one_run", "ten_runs"),
     [
@@ -153,6 +155,7 @@ def test_size_for_equal_learners(n, features, signal, one_run, ten_runs):
         assert (naive, corrected) == (_about(expected[0]), _about(expected[1]))
 
 
+@pytest.mark.slow
 def test_coverage_for_unequal_learners():
     """The interval covers the mean difference of learners that do differ."""
     differences = _fold_differences(n=100, features=10, signal=0.3, gain=0.1)
@@ -163,6 +166,7 @@ def test_coverage_for_unequal_learners():
     assert corrected == _about(0.036)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("clusters", "folds", "by_cluster", "corrected"),
     [(40, 10, True, 0.051), (10, 5, True, 0.109), (40, 10, False, 0.151)],

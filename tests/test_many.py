@@ -83,7 +83,7 @@ def test_one_pair_needs_no_correction(table):
 @pytest.mark.slow
 def test_holm_bounds_the_probability_of_any_false_difference():
     """Five equal systems: at 5%, .04 with Holm's correction and .29 without."""
-    rng, draws = np.random.default_rng(0), 300
+    rng, draws = np.random.default_rng(0), 250
     called = []
     for _ in range(draws):
         found = ll.compare_all(_scores(rng, 200, [0.7] * 5))
@@ -161,13 +161,13 @@ def _twins(rng):
 )
 def test_size_of_friedmans_test(draw, size):
     """At 5%: right for exchangeable systems, too large where only their means are equal."""
-    rng, draws = np.random.default_rng(3), 500
+    rng, draws = np.random.default_rng(3), 300
     tables = [draw(rng) for _ in range(draws)]
     called = [ll.friedman_test(scores).p_value <= 0.05 for scores in tables]
     assert np.mean(called) == near(size, draws)
     if size > 0.05:  # where compare_all keeps what it says
-        holm = [(ll.compare_all(t).p_adjusted <= 0.05).any() for t in tables[:150]]
-        assert np.mean(holm) < 0.05 + four_errors(0.05, 150)
+        holm = [(ll.compare_all(t).p_adjusted <= 0.05).any() for t in tables[:100]]
+        assert np.mean(holm) < 0.05 + four_errors(0.05, 100)
 
 
 def test_nemenyi_is_demsars_table():
@@ -190,14 +190,14 @@ def test_nemenyi_holds_its_size_without_ties_and_is_blind_with_them():
     called = (np.ptp(ranks, axis=1) > ll.nemenyi_difference(5, 100)).mean()
     assert called == near(0.05, 2_000)
     nemenyi, holm = [], []
-    for _ in range(200):
+    for _ in range(120):
         scores = _scores(rng, 500, [0.7, 0.7, 0.7, 0.7, 0.76], shared=0.7)
         ranks = stats.rankdata(scores, axis=1).mean(axis=0)
         nemenyi.append(ranks[4] - ranks[:4] > ll.nemenyi_difference(5, 500))
         found = ll.compare_all(scores)
         holm.append(found.p_adjusted[found.b == "4"] <= 0.05)
     assert np.mean(nemenyi) < 0.02
-    assert np.mean(holm) == near(0.58, 200)
+    assert np.mean(holm) == near(0.58, 120)
 
 
 # Ranks --------------------------------------------------------------------------------------------
@@ -290,10 +290,10 @@ def test_percentiles_of_bootstrap_ranks_fail_at_ties():
 def test_prob_first_is_no_probability_of_being_best():
     """Of two equal systems one has more than .95 in 10% of evaluations."""
     rng, shares = np.random.default_rng(8), []
-    for _ in range(400):
-        found = ll.rank_intervals(_scores(rng, 200, [0.7] * 2), resamples=500, rng=rng)
+    for _ in range(250):
+        found = ll.rank_intervals(_scores(rng, 200, [0.7] * 2), resamples=300, rng=rng)
         shares.append(found.prob_first.max())
-    assert np.mean(np.array(shares) > 0.95) == near(0.10, 400)
+    assert np.mean(np.array(shares) > 0.95) == near(0.10, 250)
 
 
 def test_recorded_systems():

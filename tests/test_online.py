@@ -95,6 +95,7 @@ def test_it_is_the_delta_method_of_a_ratio():
     assert found.difference.se**2 == pytest.approx(variance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("users", [10, 100])
 def test_size_with_users_and_with_sessions(users):
     """The user was randomised: sessions taken for independent see too many differences."""
@@ -186,6 +187,7 @@ def test_it_is_lins_regression_with_interaction():
     assert found.adjusted.difference.se < found.plain.difference.se < worse
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("a_group", [5, 100])
 def test_cuped_covers_and_is_unbiased(a_group):
     """With few users it covers the 94% of the docstring."""
@@ -200,6 +202,7 @@ def test_cuped_covers_and_is_unbiased(a_group):
     assert np.mean(estimates) == pytest.approx(0.5, abs=4 * np.std(estimates) / np.sqrt(600))
 
 
+@pytest.mark.slow
 def test_cuped_with_sessions():
     """Sessions of users, the covariate one number a user: it covers, and it gains."""
     rng = np.random.default_rng(0)
@@ -343,6 +346,7 @@ def test_it_is_narrowest_where_planned():
     assert width(1_000, 0.99) > width(1_000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("planned", [50, 1_000])
 @pytest.mark.parametrize("kind", ["normal", "share"])
 def test_with_a_known_spread_it_covers_at_all_times(kind, planned):
@@ -357,6 +361,7 @@ def test_with_a_known_spread_it_covers_at_all_times(kind, planned):
     assert held / 500 > 0.95 - four_errors(0.95, 500)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("p", "covered"), [(0.2, 0.96), (0.1, 0.93), (0.02, 0.81)])
 def test_coverage_at_all_times_with_an_estimated_spread(p, covered):
     """The figures of the docstring: rare events need a later start."""
@@ -427,15 +432,12 @@ ARMS = [True, False, True, False]
         (lambda: ll.group_difference(Y, [1, 2, 1, 2]), "treated must be 4 times"),
         (lambda: ll.group_difference(Y, [True] * 4), "the control group needs two clusters"),
         (lambda: ll.group_difference(Y, [False] * 4), "the treatment group needs two clusters"),
+        (lambda: ll.group_difference(Y, ARMS, cluster=list("xyxz")), "the treatment group needs"),
+        (lambda: ll.group_difference(Y, ARMS, cluster=list("xyzx")), "cluster 'x' has rows in bo"),
         (
-            lambda: ll.group_difference(Y, ARMS, cluster=list("xyxz")),
-            "the treatment group needs two",
+            lambda: ll.cuped([1, 0, 1, 1], X, ARMS),
+            r"too few clusters that vary .* group_difference",
         ),
-        (
-            lambda: ll.group_difference(Y, ARMS, cluster=list("xyzx")),
-            "cluster 'x' has rows in both groups",
-        ),
-        (lambda: ll.cuped([1, 0, 1, 1], X, ARMS), "too few clusters that vary .* group_difference"),
         (lambda: ll.cuped(Y, X[:3], ARMS), "outcome has 4 values and covariate 3"),
         (lambda: ll.cuped(Y, [0.1] * 4, ARMS), "covariate does not vary within the groups"),
         (lambda: ll.cuped(Y, [2, 1, 2, 1], ARMS), "covariate does not vary within the groups"),
@@ -444,10 +446,7 @@ ARMS = [True, False, True, False]
         (lambda: ll.peeking_error(0), "looks must be a positive whole number, not 0"),
         (lambda: ll.peeking_error(2.5), "looks must be a positive whole number, not 2.5"),
         (lambda: ll.group_sequential_bounds("5"), "looks must be a positive whole number"),
-        (
-            lambda: ll.group_sequential_bounds(5, kind="haybittle"),
-            "kind must be one of 'pocock', 'o",
-        ),
+        (lambda: ll.group_sequential_bounds(5, kind="haybittle"), "kind must be one of 'pocock',"),
         (lambda: ll.confidence_sequence(Y, 0), "planned must be positive, not 0"),
         (lambda: ll.confidence_sequence(Y, 10, sd=0), "sd must be positive, not 0"),
         (lambda: ll.confidence_sequence(Y, 10, sd=np.nan), "sd must be positive, not nan"),
