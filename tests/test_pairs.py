@@ -30,8 +30,11 @@ def test_darwin(test, statistic, p):
     found, back = test(ZEROS, DARWIN), test(DARWIN, ZEROS)
     assert found.p_value == pytest.approx(p, abs=5e-5)
     assert back.p_value == pytest.approx(found.p_value, rel=1e-12)
-    if statistic is not None:
+    if statistic is None:
+        assert found.difference.low > 0  # the 95% interval and the test at 5% agree
+    else:
         assert found.statistic == pytest.approx(statistic)
+        assert abs(back.statistic) == pytest.approx(statistic)
 
 
 @pytest.mark.parametrize(
