@@ -35,7 +35,7 @@ test: lint _build/.built
 	$(PYTEST) --nbval --nbval-cell-timeout=600
 
 # What stands out in size is no error. Stale chapters come last: between edits there are some.
-check: lint
+check: lint book/library.md
 	$(PYTEST) -q -m "not slow" tests lleval_lib
 	$(BIN)/python book/tools/sizes.py
 	$(BIN)/python book/tools/refresh.py --check

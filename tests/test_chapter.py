@@ -24,12 +24,37 @@ STRUCTURE = [
 ]
 
 
+# A book of a few chapters, so that these tests hold whichever the real one has.
+TOC = """\
+format: jb-book
+root: book/index
+parts:
+  - caption: 2 · Core concepts (核心概念与联系)
+    chapters:
+      - file: book/part2_concepts
+      - file: notebooks/02_self_supervised_learning
+      - file: notebooks/03_downstream_evaluation
+  - caption: 3 · Core algorithms (核心算法原理与具体操作步骤)
+    chapters:
+      - file: book/part3_algorithms
+      - file: notebooks/09_cross_validation
+      - file: notebooks/10_ab_testing
+  - caption: Reference (附录)
+    chapters:
+      - file: book/glossary
+"""
+ANSWER = '1 = {answer = 2, tolerance = 0.1, hint = "add one to one."}'
+ANSWERS = f'["03"]\n{ANSWER}\n\n["09"]\n{ANSWER}\n'
+
+
 @pytest.fixture
 def book(tmp_path):
-    for name in ("_config.yml", "_toc.yml", "book/index.md"):
+    for name in ("_config.yml", "book/index.md"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "_toc.yml").write_text(TOC, encoding="utf-8")
     shutil.copytree(ROOT / "lleval_lib", tmp_path / "lleval_lib")
+    (tmp_path / "lleval_lib" / "exercises.toml").write_text(ANSWERS, encoding="utf-8")
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / "03_there.ipynb").touch()
     return tmp_path
@@ -87,9 +112,8 @@ def test_its_answers_join_the_others(book):
     ],
 )
 def test_its_line_stands_in_its_part_in_order(name, caption, files):
-    toc = (ROOT / "_toc.yml").read_text(encoding="utf-8")
-    new = chapter.with_line(toc, name, (ROOT / "book" / "index.md").read_text(encoding="utf-8"))
-    added = set(new.splitlines()) - set(toc.splitlines())
+    new = chapter.with_line(TOC, name, (ROOT / "book" / "index.md").read_text(encoding="utf-8"))
+    added = set(new.splitlines()) - set(TOC.splitlines())
     assert f"      - file: notebooks/{name}" in added
     parts = {part["caption"]: part["chapters"] for part in yaml.safe_load(new)["parts"]}
     (found,) = [parts[key] for key in parts if key.startswith(caption)]

@@ -13,10 +13,10 @@ from fingerprint import public_names
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Names that came before the chapter that will call them, and that chapter.
+# Names that came before the chapter that will call them, and its number.
 AWAITED = {
-    "load_aclsum": "14_case_l2_multitask",
-    "load_easy_vqa": "05_multimodal_fusion",
+    "load_aclsum": "14",
+    "load_easy_vqa": "05",
 }
 
 
@@ -26,7 +26,7 @@ def test_every_public_name_is_used_outside_the_library():
 
 @pytest.mark.parametrize("chapter", sorted(set(AWAITED.values())))
 def test_what_awaits_a_chapter_is_used_as_soon_as_it_is_there(chapter):
-    assert not (ROOT / "notebooks" / f"{chapter}.ipynb").exists(), "it must call what awaits it"
+    assert not [*(ROOT / "notebooks").glob(f"{chapter}_*.ipynb")], "it must call what awaits it"
 
 
 def test_the_page_has_every_public_name_once_and_links_its_chapters():

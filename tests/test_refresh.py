@@ -145,12 +145,20 @@ def test_a_chapter_is_stale_when_what_its_code_uses_changed(tree, code, name, ol
         "def f():\n    import lleval_lib as library, os\n    return library.mean",
         ["import lleval_lib as ll", "%%time\nll.mean(1)"],
         ["%matplotlib inline\nimport lleval_lib as ll", "x = (5\n     % 2)\nll.means.mean(1)"],
+        "import lleval_lib as ll\nx = !ls\nll.mean(1)",
+        "import lleval_lib as ll\nll.mean?\nll.mean(1)",
         "!python -m lleval_lib compare a b",
+        "%%bash\npython -m lleval_lib compare a b",
         "subprocess.run([sys.executable, '-m', 'lleval_lib', 'compare', 'a', 'b'])",
     ],
 )
 def test_the_library_is_seen_however_it_is_used(tree, code):
     assert changed(tree, code, "means.py", "+ 1", "+ 2") == ["means.py"]
+
+
+def test_a_cell_that_cannot_be_read_is_no_cell_without_a_library(tree):
+    with pytest.raises(SyntaxError):
+        changed(tree, "import lleval_lib as ll\nll.mean(1) if", "means.py", "+ 1", "+ 2")
 
 
 @pytest.mark.parametrize("code", ["import numpy as ll\nll.mean(1)", "%%bash\nll.mean [", "'mean'"])

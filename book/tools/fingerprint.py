@@ -118,15 +118,20 @@ def _loaded(tree: ast.Module) -> set[str]:
 
 
 def cell_tree(source: str) -> ast.Module:
-    """Return the tree of a code cell, without magics; one in another language has none."""
-    if re.search(rf"-m\W+{PACKAGE}\b", source):
-        source += f"\nimport {PACKAGE}.__main__"
-    for text in (source, re.sub(r"^(\s*)[%!].*", r"\1pass", source, flags=re.M)):
+    """Return the tree of a code cell, without magics; one in another language has none.
+
+    A command of the library in it, ``-m lleval_lib``, counts as an import. Raises ``SyntaxError``
+    for a cell that is not Python, for its use of the library would be missed.
+    """
+    commands = f"\nimport {PACKAGE}.__main__" if re.search(rf"-m\W+{PACKAGE}\b", source) else ""
+    plain = re.sub(r"^(\s*)(?:[%!].*|[\w.]+\?{1,2}\s*)$", r"\1pass", source, flags=re.M)
+    plain = re.sub(r"=\s*[%!].*$", "= None", plain, flags=re.M)
+    for text in (source, plain):
         try:
-            return ast.parse(text)
+            return ast.parse(text + commands)
         except SyntaxError:
             continue
-    return ast.Module([], [])
+    return ast.parse(commands if source.startswith("%%") else plain)
 
 
 @cache
