@@ -165,8 +165,10 @@ def kernel(python, repository, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_a_chapter_runs_alone_on_colab(path, tmp_path, request):
+    if not ALL and known_good().get(path.name) == fingerprint(path):
+        pytest.skip("known to run on Colab as it is; make colab runs it all the same")
     if not ALL and path not in due():
-        pytest.skip("known to run on Colab, or one of many that are not: make colab runs all")
+        pytest.skip(f"NOT RUN: CI runs {MOST} such chapters at most; make colab runs all")
     python, kernel = map(request.getfixturevalue, ("python", "kernel"))
     folder = tmp_path / "content"
     folder.mkdir()
