@@ -18,7 +18,17 @@ loglik       number     ln P(target | prompt) in nats; missing where a system gi
 ===========  =========  ==========================================================================
 
 ``loglik_<answer>`` is ln P(answer | prompt) of each possible answer: its text where the answers
-are the same for every item, else its number 0, 1, … Further columns are kept as they are.
+are the same for every item, else its number 0, 1, … Where known, logs add
+
+================  =================================================================================
+metric            the name of what ``score`` is, such as "acc"
+higher_is_better  true or false, one for a metric; missing where the log does not say
+group             the benchmark that the task is part of, such as "mmlu"; missing where none
+setting_<name>    text: how a run was set up, such as ``setting_shots``, ``setting_version``
+source            the tool and version that wrote the log
+================  =================================================================================
+
+Further columns are kept as they are.
 """
 
 import os
@@ -56,6 +66,7 @@ def make_records(
     prompt: ArrayLike | None = None,
     logliks: Mapping[str, ArrayLike] | None = None,
     loglik: ArrayLike | None = None,
+    missing: str = "refuse",
     **more: object,
 ) -> pd.DataFrame:
     """Return the validated records of one system on the n `items` of a task, in their order.
@@ -64,7 +75,8 @@ def make_records(
     `prompt` are n values each. `logliks` maps each possible answer to its n log-likelihoods in
     nats, which become the columns ``loglik_<answer>``. `loglik` is that of the target: if it is
     not given, it is looked up in `logliks`, and is missing where the target is not among them.
-    `more` are further columns, of n values or of one for all.
+    `more` are further columns, of n values or of one for all. `missing` is that of
+    `validate_records`.
 
     Raises ``ValueError`` as `validate_records`, and for a column that has not n values.
     """
@@ -81,7 +93,7 @@ def make_records(
     records = pd.DataFrame({name: _column(name, v, n) for name, v in columns.items()}, range(n))
     if loglik is None:
         records["loglik"] = _of_target(records)
-    return validate_records(records).astype(dict.fromkeys(_NUMBERS, float))
+    return validate_records(records, missing=missing).astype(dict.fromkeys(_NUMBERS, float))
 
 
 def _column(name: str, values, n: int):
@@ -100,17 +112,22 @@ def require_item_columns(items: pd.DataFrame, task: str) -> None:
             raise ValueError(f"the items of task {task!r} lack the column {column!r}")
 
 
-def validate_records(records: pd.DataFrame) -> pd.DataFrame:
+def validate_records(records: pd.DataFrame, *, missing: str = "refuse") -> pd.DataFrame:
     """Return `records` unchanged if it is a table of records as this module describes.
+
+    With `missing` "keep" an item may lack its score (nan), for who decides later what it counts;
+    statistics refuse such an item.
 
     Raises ``ValueError`` naming the column, and the first row at fault: for a missing column, an
     empty table, a missing text, a score that is missing or infinite, a column of numbers that is
     not one, or two rows of the same system, task and item.
     """
+    if missing not in ("refuse", "keep"):
+        raise ValueError(f"missing must be 'refuse' or 'keep', not {missing!r}")
     needed = [name for name in COLUMNS if name not in OPTIONAL]
-    missing = [name for name in needed if name not in records.columns]
-    if missing:
-        raise ValueError(f"records lack the column {missing[0]!r}; they need {', '.join(needed)}")
+    absent = [name for name in needed if name not in records.columns]
+    if absent:
+        raise ValueError(f"records lack the column {absent[0]!r}; they need {', '.join(needed)}")
     if records.empty:
         raise ValueError("the table of records is empty: there is nothing to evaluate")
     for name in [name for name in COLUMNS if name in records.columns]:
@@ -118,7 +135,7 @@ def validate_records(records: pd.DataFrame) -> pd.DataFrame:
         if name in _NUMBERS:
             if not pd.api.types.is_numeric_dtype(column):
                 raise ValueError(f"column {name!r} of the records must hold numbers, not text")
-            bad = np.isinf(column) | (column.isna() & (name == "score"))
+            bad = np.isinf(column) | (column.isna() & (name == "score") & (missing == "refuse"))
         else:
             bad = ~column.map(lambda value: isinstance(value, str))
         if bad.any():
@@ -150,14 +167,14 @@ def write_records(records: pd.DataFrame, path: str | Path) -> None:
 
 
 def read_records(path: str | Path) -> pd.DataFrame:
-    """Return the records in the Parquet file `path`, validated.
+    """Return the records in the Parquet file `path`, validated; also of a recorded result.
 
     Raises ``FileNotFoundError`` or ``ValueError`` naming the file.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no file of records at {str(path)!r}")
     try:
-        return validate_records(pd.read_parquet(path))
+        return unpacked(pd.read_parquet(path))
     except Exception as error:
         raise ValueError(f"{str(path)!r} does not hold records: {error}") from error
 
@@ -194,7 +211,7 @@ def unpacked(table: pd.DataFrame) -> pd.DataFrame:
     """Return the records of which `packed` made `table`, without prompts."""
     names = [name for name in table.columns if name.startswith("loglik_")]
     records = table.astype(dict.fromkeys(names, float))
-    if "loglik" not in records:
+    if "loglik" not in records and names:
         records.insert(records.columns.get_loc("score") + 1, "loglik", _of_target(records))
     return validate_records(records)
 
