@@ -1,20 +1,28 @@
 """The formula of this library: the covariance of means whose items come in clusters.
 
-Let e_i be the distance of score i from the mean, n the number of items and G the number of
-clusters. The squared standard error of the mean is
+Let e_i be the distance of score i from the mean, n the number of items, and h_g the share of the
+items that lie in cluster g of G. The squared standard error of the mean is
 
-    SE² = G/(G-1) · Σ_g (Σ_{i in g} e_i)² / n²
+    SE² = Σ_g (Σ_{i in g} e_i)² / (1 - h_g) / n²,
 
-(Liang & Zeger 1986, Biometrika 73; Miller 2024, arXiv:2411.00640, section 2.2). With every item its
-own cluster it is s²/n. Intervals and tests use Student's t with G-1 degrees of freedom (Cameron &
-Miller 2015, Journal of Human Resources 50, section VI).
+which is CR2 (Bell & McCaffrey 2002, Survey Methodology 28; Pustejovsky & Tipton 2018, Journal of
+Business & Economic Statistics 36) of a regression on the constant alone. A large cluster pulls the
+mean towards itself, so its sum of distances is too small, and 1 - h_g makes up for it. Student's t
+has the degrees of freedom
+
+    df = 1 / (Σ h_g² + (Σ q_g)² - Σ q_g²),    q_g = h_g²/(1 - h_g),
+
+Satterthwaite's, as if the items were independent. With clusters of one size this is the usual
+formula (Liang & Zeger 1986, Biometrika 73; Miller 2024, arXiv:2411.00640, section 2.2): 1/(1 - h_g)
+is G/(G-1) and df is G-1; with every item its own cluster SE² is s²/n. With unequal clusters df + 1
+says of how many equal ones they have the worth.
 """
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-_ROUNDING = 1e-12  # of the largest value: less than that is the noise of sums in floating point
+_DIGITS = 12  # what a floating-point number of that many digits does not show is rounding
 
 
 def covariance_of_means(columns: np.ndarray, clusters: np.ndarray) -> np.ndarray:
@@ -26,16 +34,36 @@ def covariance_of_means(columns: np.ndarray, clusters: np.ndarray) -> np.ndarray
     and column are exactly 0.
     """
     n, sizes = len(columns), np.bincount(clusters)
-    residuals = columns - columns.mean(axis=0)
-    sums = np.column_stack([np.bincount(clusters, column) for column in residuals.T])
-    noise = _ROUNDING * sizes.max() * np.abs(columns).max(axis=0)
-    sums = np.where(np.abs(sums).max(axis=0) <= noise, 0.0, sums)
-    return len(sizes) / (len(sizes) - 1) * (sums.T @ sums) / n**2
+    sums = columns - columns.mean(axis=0)
+    if len(sizes) < n:
+        sums = np.column_stack([np.bincount(clusters, column) for column in sums.T])
+    noise = 10.0**-_DIGITS * sizes.max() * np.abs(columns).max(axis=0)
+    sums[:, np.abs(sums).max(axis=0) <= noise] = 0.0
+    return (sums.T / (1 - sizes / n)) @ sums / n**2
+
+
+def effective_df(clusters: np.ndarray) -> float:
+    """Return the degrees of freedom of a clustered mean; `clusters` are numbers from 0."""
+    sizes = np.bincount(clusters)
+    if sizes.min() == sizes.max():
+        return len(sizes) - 1.0
+    h = sizes / len(clusters)
+    q = h**2 / (1 - h)
+    return float(1 / ((h**2).sum() + q.sum() ** 2 - (q**2).sum()))
 
 
 def drop_rounding(values: ArrayLike, scale: ArrayLike) -> np.ndarray:
     """Return `values` with 0 for what is only the rounding error of numbers of size `scale`."""
-    return np.where(np.abs(values) <= _ROUNDING * np.asarray(scale), 0.0, values)
+    return np.where(np.abs(values) <= 10.0**-_DIGITS * np.asarray(scale), 0.0, values)
+
+
+def even_out(values: ArrayLike, scale: ArrayLike) -> np.ndarray:
+    """Return `values` rounded where numbers of size `scale` have their last digits.
+
+    Values that differ by rounding error alone are then equal, and tie when they are ranked.
+    """
+    unit = 10.0 ** (np.ceil(np.log10(np.maximum(scale, np.finfo(float).tiny))) - _DIGITS)
+    return np.round(np.asarray(values) / unit) * unit
 
 
 def welch_df(variances, dfs) -> float:
@@ -44,6 +72,7 @@ def welch_df(variances, dfs) -> float:
     It is (Σ v)² / Σ (v²/df) (Welch 1947, Biometrika 34). Without any variance the degrees add up.
     """
     v, dfs = np.asarray(variances, dtype=float), np.asarray(dfs, dtype=float)
+    v = v / (v.max() or 1)  # squares of small variances would vanish
     return float(v.sum() ** 2 / (v**2 / dfs).sum() if v.any() else dfs.sum())
 
 

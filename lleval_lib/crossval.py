@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .clusters import covariance_of_means, t_p_value
-from .inputs import finite, require_share
-from .results import Interval, p_text, t_interval
+from .inputs import finite, require_number, require_share
+from .results import Interval, Result, estimate_text, p_text, t_interval
 
 
-@dataclass(frozen=True)
-class ResampledComparison:
+@dataclass(frozen=True, eq=False)
+class ResampledComparison(Result):
     """The mean difference of two learners over the splits of one data set.
 
     `difference` is its interval with the corrected standard error, in the units of the scores; its
@@ -31,7 +31,7 @@ class ResampledComparison:
     def __str__(self) -> str:
         d = self.difference
         return (
-            f"difference {d.estimate:+.3f} [{d.low:+.3f}, {d.high:+.3f}], "
+            f"difference {estimate_text(d, '+')}, "
             f"{p_text(self.p_value)} ({d.n:,} splits of {self.n_train:,.7g} + "
             f"{self.n_test:,.7g}, corrected {100 * d.confidence:g}% interval)"
         )
@@ -58,8 +58,9 @@ def resampled_t_test(
     2004, JMLR 5). On simulated pairs of equal learners it calls a difference at 5% in 1% to 3% of
     data sets with one 10-fold run, in 3% to 9% with ten such runs, and in 12% where there is no
     signal at all; the naive test in up to 62%. Items in clusters must be split by cluster
-    (``GroupKFold``). The test compares learners trained on `n_train` items, not the two models
-    that you have.
+    (``GroupKFold``). No p-value is below 2^(1-J), since all J differences could have one sign by
+    chance, and J equal differences have no interval. The test compares learners trained on
+    `n_train` items, not the two models that you have.
 
     >>> print(resampled_t_test([0.04, -0.01, 0.03, 0.02, 0.00], n_train=80, n_test=20))
     difference +0.016 [-0.023, +0.055], p = 0.314 (5 splits of 80 + 20, corrected 95% interval)
@@ -72,10 +73,11 @@ def resampled_t_test(
     if splits < 2:
         raise ValueError("differences: one split shows no spread; give at least 2")
     for name, size in (("n_train", n_train), ("n_test", n_test)):
-        if not 0 < size < np.inf:
+        if not 0 < require_number(size, name, "80") < np.inf:
             raise ValueError(f"{name} must be a positive number of items, not {size}")
     require_share(confidence)
     naive = covariance_of_means(values[:, None], np.arange(splits))[0, 0]  # s²/J
     se = float(np.sqrt(naive * (1 + splits * n_test / n_train)))
     found = t_interval(float(values.mean()), se, splits - 1, splits, splits, confidence)
-    return ResampledComparison(found, t_p_value(found.estimate, se, found.df), n_train, n_test)
+    p = max(t_p_value(found.estimate, se, found.df), 2.0 ** (1 - splits))
+    return ResampledComparison(found, p, n_train, n_test)

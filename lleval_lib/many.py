@@ -10,24 +10,30 @@ an item and one column a system. `cluster` is one label a row of what is given, 
 column of it, by default the records' own, or for a bare table every item its own cluster.
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy import stats
 
+from .clusters import even_out
 from .inputs import (
     Cluster,
     Rng,
     Scores,
+    as_pandas,
     cluster_numbers,
     finite,
+    generator,
     paired_systems,
+    require_count,
     require_share,
     require_two_clusters,
 )
-from .pairs import compare
+from .pairs import compared
 from .results import TestResult
 from .results import table as table_of
 
@@ -59,33 +65,48 @@ def compare_all(
     1  x  z       0.5    0.076       0.227
     2  y  z       0.0    1.000       1.000
 
-    No correction mends tests that have lost their size, such as those with few unequal clusters.
+    Twenty equal systems on clusters of very unequal size are told apart somewhere in 4% to 6% of
+    evaluations at 5% (appendix A1).
 
     Raises ``ValueError`` for fewer than two systems, an unknown correction, and as `compare` does;
     ``LookupError`` for an unknown baseline.
     """
+    _require_correction(correction)
     table, clusters = _score_table(scores, cluster)
     names = list(table)
     if baseline is None:
         pairs = list(combinations(names, 2))
-    elif baseline in names:
-        pairs = [(baseline, name) for name in names if name != baseline]
+    elif str(baseline) in names:  # the columns of an array are called by their numbers
+        pairs = [(str(baseline), name) for name in names if name != str(baseline)]
     else:
         raise LookupError(f"no system is called {baseline!r}; there are: {', '.join(names)}")
+    columns = {name: table[name].to_numpy() for name in names}
     found = table_of(
-        [
-            replace(compare(table[a], table[b], cluster=clusters, confidence=confidence), a=a, b=b)
-            for a, b in pairs
-        ]
+        [compared((a, b), columns[a], columns[b], clusters, confidence) for a, b in pairs]
     )
-    return found.assign(p_adjusted=adjust(found.p_value, correction))
+    return found.assign(p_adjusted=adjust_p_values(found.p_value, correction))
 
 
-def adjust(p_values, correction: str) -> np.ndarray:
-    """Return p-values corrected for their number by a method of `compare_all`."""
+def _require_correction(correction: Any) -> None:
     if correction not in CORRECTIONS:
         raise ValueError(f"correction must be one of {', '.join(CORRECTIONS)}, not {correction!r}")
-    p = np.asarray(p_values, dtype=float)
+
+
+def adjust_p_values(p_values: ArrayLike, correction: str = "holm") -> np.ndarray:
+    """Return p-values of tests of your own, corrected for their number.
+
+    `p_values` are m numbers from 0 to 1, in any order, `correction` is a method of `compare_all`.
+    An adjusted p-value of 0.05 or less is a difference at 5% of the whole family.
+
+    >>> adjust_p_values([0.01, 0.04, 0.03]).tolist()
+    [0.03, 0.06, 0.06]
+
+    Raises ``ValueError`` for an unknown correction, and what is not between 0 and 1.
+    """
+    _require_correction(correction)
+    p = finite(p_values, "p_values")
+    if p.min() < 0 or p.max() > 1:
+        raise ValueError(f"p_values must lie between 0 and 1, not {p[(p < 0) | (p > 1)][0]:g}")
     if correction == "none":
         return p
     if correction == "fdr_bh":
@@ -97,12 +118,17 @@ def adjust(p_values, correction: str) -> np.ndarray:
     return np.minimum(steps, 1)[np.argsort(order)]
 
 
-def friedman_test(scores: Scores, *, cluster: Cluster = None) -> TestResult:
+def friedman_test(
+    scores: Scores, *, kind: str = "chi-squared", cluster: Cluster = None
+) -> TestResult:
     """Test that three or more systems are alike by their ranks within each item (Friedman 1937).
 
-    A block is an item, or with clusters the mean of a cluster; the p-value is that of chi² with
-    K - 1 degrees of freedom (``scipy.stats.friedmanchisquare``, corrected for ties). On scores of
-    0 and 1 without clusters it equals Cochran's Q.
+    A block is an item, or with clusters the mean of a cluster. `kind` "chi-squared" takes the χ² of
+    K - 1 degrees of freedom (``scipy.stats.friedmanchisquare``, corrected for ties), which for few
+    blocks calls too little; "F" takes Iman & Davenport's (N-1)χ²/(N(K-1) - χ²) of K - 1 and
+    (K-1)(N-1) degrees for N blocks (1980, Communications in Statistics A 9; Demšar 2006, section
+    3.2.2); the result's `df` is the first. On scores of 0 and 1 without clusters χ² equals
+    Cochran's Q.
 
     >>> print(friedman_test([[1, 0, 0], [1, 1, 0], [1, 0, 0], [1, 1, 1], [1, 0, 0]]))
     Friedman test: statistic 6.500, p = 0.039 (n = 5)
@@ -110,22 +136,79 @@ def friedman_test(scores: Scores, *, cluster: Cluster = None) -> TestResult:
     It asks less than `compare_all`, whether *any* system differs, and assumes more: that under the
     hypothesis every order of the systems within a block is equally likely. Equal means are not
     enough: where two of three equally accurate systems give nearly the same answers, or scores are
-    skewed, it calls too much, and `compare_all` does not.
+    skewed, it calls too much, and `compare_all` does not. Which systems differ, `average_ranks`
+    says.
 
-    Raises ``ValueError`` for fewer than three systems, and as `compare_all` does.
+    Raises ``ValueError`` for fewer than three systems, an unknown kind, and as `compare_all` does.
     """
+    if kind not in ("chi-squared", "F"):
+        raise ValueError(f"kind must be 'chi-squared' or 'F', not {kind!r}")
     table, clusters = _score_table(scores, cluster)
-    if table.shape[1] < 3:
+    systems = table.shape[1]
+    if systems < 3:
         raise ValueError("the Friedman test needs at least 3 systems; for two use compare")
-    require_two_clusters(clusters)
-    blocks = table.groupby(clusters).mean().to_numpy()
-    # Ranks do not change by the unit; rounding error must not part those that tie.
-    blocks = np.round(blocks / (abs(blocks).max() or 1), 12)
+    blocks = _blocks(table, clusters)
     statistic, p = 0.0, 1.0
     if np.ptp(blocks, axis=1).any():  # else all ranks are tied, and the statistic is 0/0
         statistic, p = stats.friedmanchisquare(*blocks.T)
-    df = table.shape[1] - 1.0
-    return TestResult("Friedman test", float(statistic), float(p), df, len(table), len(blocks))
+    name, df = "Friedman test", systems - 1.0
+    if kind == "F":
+        n, name = len(blocks), "Friedman test, Iman & Davenport's F"
+        rest = n * df - statistic
+        statistic = (n - 1) * statistic / rest if rest > 1e-9 else np.inf
+        p = stats.f.sf(statistic, df, df * (n - 1))
+    return TestResult(name, float(statistic), float(p), df, len(table), len(blocks))
+
+
+def average_ranks(
+    scores: Scores, *, cluster: Cluster = None, confidence: float = 0.95
+) -> pd.DataFrame:
+    """Return the mean rank of every system over the items, 1 for the highest score, best first.
+
+    A block is an item, or with clusters the mean of a cluster; tied systems share their ranks.
+    Columns: ``mean`` of the scores, ``mean_rank``, and ``letters``: two systems that have a letter
+    in common differ by less than `nemenyi_difference`, so that with the confidence given the data
+    do not tell them apart (Demšar 2006, JMLR 7, section 3.2.2; his figures join them by a bar).
+
+    >>> average_ranks({"x": [1, 2, 3, 4], "y": [2, 3, 4, 5], "z": [3, 4, 5, 6]})
+            mean  mean_rank letters
+    system
+    z        4.5        1.0       a
+    y        3.5        2.0      ab
+    x        2.5        3.0       b
+
+    It shares the assumptions of `friedman_test`, and on right and wrong answers, most of which tie,
+    finds almost nothing. Raises ``ValueError`` as `compare_all` does.
+    """
+    table, clusters = _score_table(scores, cluster)
+    blocks = _blocks(table, clusters)
+    ranks = stats.rankdata(-blocks, axis=1).mean(axis=0)
+    gap = nemenyi_difference(table.shape[1], len(blocks), confidence=confidence)
+    found = pd.DataFrame({"mean": table.mean(), "mean_rank": ranks}, index=list(table))
+    found = found.sort_values("mean_rank", kind="stable").rename_axis("system")
+    return found.assign(letters=_letters(found.mean_rank.to_numpy(), gap))
+
+
+def _letters(ranks: np.ndarray, gap: float) -> list[str]:
+    """Return letters for sorted `ranks`: one for every largest run of less than `gap`."""
+    ends = [int((ranks < start + gap).sum()) for start in ranks]
+    runs = [(k, end) for k, end in enumerate(ends) if k == 0 or end > ends[k - 1]]
+    found = ["" for _ in ranks]
+    for letter, (start, end) in enumerate(runs):
+        for k in range(start, end):
+            found[k] += chr(ord("a") + letter)
+    return found
+
+
+def _blocks(table: pd.DataFrame, clusters: np.ndarray) -> np.ndarray:
+    """Return the mean of each cluster and system, equal where they differ by rounding alone."""
+    require_two_clusters(clusters)
+    sizes = np.bincount(clusters)
+    values = table.to_numpy()
+    if len(sizes) < len(values):
+        values = np.column_stack([np.bincount(clusters, column) for column in values.T])
+        values = values / sizes[:, None]
+    return even_out(values, np.abs(values).max(axis=1, keepdims=True))
 
 
 def nemenyi_difference(n_systems: int, n_blocks: int, *, confidence: float = 0.95) -> float:
@@ -140,10 +223,8 @@ def nemenyi_difference(n_systems: int, n_blocks: int, *, confidence: float = 0.9
     It is for ranks with few ties, such as those of systems over data sets. Scores of 0 and 1 tie
     most ranks, and then it finds almost nothing; use `compare_all` there.
     """
-    if n_systems < 2 or n_blocks < 2:
-        raise ValueError(
-            f"n_systems and n_blocks must be at least 2, not {n_systems} and {n_blocks}"
-        )
+    n_systems = require_count(n_systems, "n_systems", 2, 4)
+    n_blocks = require_count(n_blocks, "n_blocks", 2, 14)
     q = stats.studentized_range.ppf(require_share(confidence), n_systems, np.inf) / np.sqrt(2)
     return float(q * np.sqrt(n_systems * (n_systems + 1) / (6 * n_blocks)))
 
@@ -173,8 +254,7 @@ def rank_intervals(
 
     Raises ``ValueError`` as `compare_all` does, and for no resamples.
     """
-    if resamples < 1:
-        raise ValueError(f"resamples must be at least 1, such as 2000, not {resamples}")
+    resamples = require_count(resamples, "resamples", 1, 2000)
     table, clusters = _score_table(scores, cluster)
     pairs = compare_all(table, cluster=clusters, confidence=confidence)
     pairs = pairs[pairs.p_adjusted <= 1 - confidence]
@@ -182,50 +262,84 @@ def rank_intervals(
     wins = pairs.a.where(~b_wins, pairs.b).value_counts()
     losses = pairs.a.where(b_wins, pairs.b).value_counts()
     means = table.mean()
+    even = pd.Series(even_out(means, table.abs().to_numpy().max()), means.index)
     found = pd.DataFrame(
         {
             "mean": means,
-            "rank": means.rank(method="min", ascending=False).astype(int),
+            "rank": even.rank(method="min", ascending=False).astype(int),
             "low": 1 + losses.reindex(means.index, fill_value=0),
             "high": len(means) - wins.reindex(means.index, fill_value=0),
-            "prob_first": _share_first(table, clusters, np.random.default_rng(rng), resamples),
+            "prob_first": _share_first(table, clusters, generator(rng), resamples),
         }
     )
     return found.sort_values("rank", kind="stable").rename_axis("system")
 
 
 def _share_first(table, clusters, rng, resamples) -> np.ndarray:
-    sums = table.groupby(clusters).sum().to_numpy()
+    sums = np.column_stack([np.bincount(clusters, table[name]) for name in table])
     groups = len(sums)
-    draws = rng.multinomial(groups, np.full(groups, 1 / groups), size=resamples)
     # All systems have the same items, so that the order of totals is the order of means.
-    totals = draws @ sums
-    first = np.isclose(totals, totals.max(axis=1, keepdims=True), rtol=1e-12, atol=0)
+    totals = np.empty((resamples, len(table.columns)))
+    for k in range(resamples):  # one at a time: all the draws at once would fill the memory
+        totals[k] = np.bincount(rng.integers(groups, size=groups), minlength=groups) @ sums
+    totals = even_out(totals, np.abs(sums).sum(axis=0).max())
+    first = totals == totals.max(axis=1, keepdims=True)
     return (first / first.sum(axis=1, keepdims=True)).mean(axis=0)
 
 
-def _score_table(scores: Scores, cluster: Cluster) -> tuple[pd.DataFrame, np.ndarray]:
+def _score_table(scores: Any, cluster: Cluster) -> tuple[pd.DataFrame, np.ndarray]:
     """Return the scores as a table of items by systems, and the number of each item's cluster."""
-    if isinstance(scores, pd.DataFrame) and "system" in scores.columns:
-        if cluster is not None:
-            scores = scores.assign(cluster=cluster_numbers(cluster, len(scores), scores))
-        parts = [scores[scores.system == name] for name in scores.system.unique()]
-        _require_two(len(parts))
-        columns: dict[str, np.ndarray] = {}
-        for part in parts[1:]:
-            (first, other), x, y, clusters = paired_systems(parts[0], part)
-            columns |= {first: x, other: y}
-        return pd.DataFrame(columns), clusters
-    table = pd.DataFrame(scores)
-    clusters = cluster_numbers(cluster, len(table), table)
-    table = table.drop(columns=cluster) if isinstance(cluster, str) else table
-    _require_two(table.shape[1])
-    columns = {str(name): finite(table[name], f"scores of {name}") for name in table}
+    scores = _one_frame(as_pandas(scores))
+    if "system" in scores.columns:
+        return _of_records(scores, cluster)
+    clusters = cluster_numbers(cluster, len(scores), scores)
+    table = scores.drop(columns=cluster) if isinstance(cluster, str) else scores
+    names = [str(name) for name in table]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"scores have two columns {name!r}: name the systems apart")
+        if name in ("item_id", "task", "prompt", "target", "cluster"):
+            raise ValueError(
+                f"scores have a column {name!r}, which is no system: leave it out, or make it the "
+                "index by set_index"
+            )
+    _require_two(len(names))
+    columns = {name: finite(table.iloc[:, k], f"scores of {name}") for k, name in enumerate(names)}
+    return pd.DataFrame(columns), clusters
+
+
+def _one_frame(scores: Any) -> pd.DataFrame:
+    """Return records, a list of records, or whatever has a column a system as one table."""
+    if isinstance(scores, pd.DataFrame):
+        return scores
+    if isinstance(scores, Sequence) and scores and isinstance(scores[0], pd.DataFrame):
+        return pd.concat(scores, ignore_index=True)
+    try:
+        return pd.DataFrame(scores)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "scores must be records, a list of them, or a table with a row an item and a column "
+            f"a system ({error})"
+        ) from error
+
+
+def _of_records(records: pd.DataFrame, cluster: Cluster) -> tuple[pd.DataFrame, np.ndarray]:
+    if cluster is not None:
+        records = records.assign(cluster=cluster_numbers(cluster, len(records), records))
+    if records.system.isna().any():
+        raise ValueError("column 'system' of scores has missing names: fill them in")
+    parts = [records[records.system == name] for name in records.system.unique()]
+    _require_two(len(parts))
+    columns: dict[str, np.ndarray] = {}
+    for part in parts[1:]:
+        (first, other), x, y, clusters = paired_systems(parts[0], part)
+        columns |= {first: x, other: y}
     return pd.DataFrame(columns), clusters
 
 
 def _require_two(systems: int) -> None:
     if systems < 2:
         raise ValueError(
-            f"found {systems} system: give records of two or more, or a table with a column each"
+            f"found {systems} system{'s' * (systems != 1)}: give records of two or more, or a "
+            "table with a column each"
         )

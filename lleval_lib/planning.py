@@ -15,6 +15,17 @@ from numpy.typing import ArrayLike
 from scipy import stats
 from statsmodels.stats.power import normal_power
 
+from .clusters import covariance_of_means, effective_df
+from .inputs import (
+    Cluster,
+    Scores,
+    as_floats,
+    as_pandas,
+    one_system,
+    require_two_clusters,
+)
+from .results import Result
+
 Numbers: TypeAlias = float | np.ndarray
 
 
@@ -38,8 +49,8 @@ class DesignErrors:
         )
 
 
-@dataclass(frozen=True)
-class VarianceParts:
+@dataclass(frozen=True, eq=False)
+class VarianceParts(Result):
     """The variance of scores of n items with K samples each, in its two parts.
 
     `between` is ω², the variance between the items' true means; `within` is σ², the mean variance
@@ -82,6 +93,28 @@ class VarianceParts:
         return _plain(np.maximum(np.sqrt(self.within / self.between * ratio), 1.0))
 
 
+@dataclass(frozen=True, eq=False)
+class DesignEffect(Result):
+    """What clusters cost; see `design_effect`.
+
+    `icc` is the intraclass correlation, nan without clusters of two items; `effective_n` the number
+    of independent items, `effective_clusters` that of equal clusters, that would do as well.
+    """
+
+    design_effect: float
+    icc: float
+    effective_n: float
+    effective_clusters: float
+    n: int
+    n_clusters: int
+
+    def __str__(self) -> str:
+        return (
+            f"design effect {self.design_effect:.2f}, intraclass correlation {self.icc:.2f}, worth "
+            f"{self.effective_n:,.1f} of {self.n:,} items ({self.n_clusters:,} clusters)"
+        )
+
+
 def power(
     effect: ArrayLike,
     se: ArrayLike,
@@ -103,7 +136,7 @@ def power(
 
     Raises ``ValueError`` unless `se` is positive and `confidence` between 0 and 1.
     """
-    shift, alpha = np.abs(_number(effect, "effect")) / _positive(se, "se"), _alpha(confidence)
+    shift, alpha = _ratio(effect, se), _alpha(confidence)
     if df is None:
         return _plain(normal_power(shift, 1, alpha))
     critical = stats.t.isf(alpha / 2, _positive(df, "df"))
@@ -168,7 +201,10 @@ def sample_size(
         + _positive(within_a, "within_a", or_zero=True) / _positive(samples_a, "samples_a")
         + _positive(within_b, "within_b", or_zero=True) / _positive(samples_b, "samples_b")
     ) * _positive(design_effect, "design_effect")
-    items = np.ceil(_quantiles(confidence, power) ** 2 * total / gap**2)
+    with np.errstate(over="ignore", divide="ignore"):
+        items = np.ceil((_quantiles(confidence, power) / np.abs(gap)) ** 2 * total)
+    if np.any(items > 1e15):
+        raise ValueError(f"effect {gap} is so small that it takes more than 1e15 items to find")
     return _plain(items.astype(int))
 
 
@@ -189,7 +225,7 @@ def design_errors(
     >>> print(design_errors(2, 8.1))
     power 0.057, Type-S error 0.240, Type-M error 9.54
     """
-    size = np.abs(_number(effect, "effect")) / _positive(se, "se")
+    size = _ratio(effect, se)
     z = stats.norm.isf(_alpha(confidence) / 2)
     right, wrong = stats.norm.cdf(size - z), stats.norm.cdf(-size - z)
     magnitude = stats.norm.pdf(size + z) + stats.norm.pdf(size - z) + size * (right - wrong)
@@ -230,8 +266,10 @@ def accuracy_power(
     if np.any(items % 1):
         raise ValueError("n must be whole numbers of items")
     either, more = either[..., None], more[..., None]
-    m = np.arange(1, items.max() + 1)
-    weight = stats.binom.pmf(m, items[..., None], np.minimum(either, 1.0))
+    discordant = stats.binom(items[..., None], np.minimum(either, 1.0))
+    # Other numbers of discordant items have a probability of less than 1e-14.
+    m = np.arange(max(discordant.ppf(1e-15).min(), 1), discordant.isf(1e-15).max() + 1)
+    weight = discordant.pmf(m)
     wins = stats.binom(m, more / either)  # of the system that is better in truth
     few = _critical_count(m, alpha[..., None], exact, continuity)
     right, wrong = wins.sf(m - few - 1), wins.cdf(few)
@@ -258,10 +296,7 @@ def variance_parts(scores: ArrayLike) -> VarianceParts:
 
     Raises ``ValueError`` for a table that is smaller than 2 by 2, lacks scores or has no variance.
     """
-    try:
-        table = np.asarray(scores, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"scores: expected a table of numbers ({error})") from error
+    table = as_floats(as_pandas(scores), "scores")
     if table.ndim != 2 or min(table.shape) < 2:
         raise ValueError(
             f"scores: expected a table of items by samples, 2 by 2 or larger, found {table.shape}"
@@ -280,6 +315,40 @@ def variance_parts(scores: ArrayLike) -> VarianceParts:
     between = of_means - within / k
     icc, se = between / (between + within), np.sqrt(of_means / n)
     return VarianceParts(float(between), float(within), float(icc), float(se), n, k)
+
+
+def design_effect(scores: Scores, *, cluster: Cluster = None) -> DesignEffect:
+    """Return how much the clusters of `scores` widen the uncertainty of their mean.
+
+    `scores` and `cluster` are as in `mean_interval`. The design effect (Kish 1965) is the clustered
+    squared standard error over the naive s²/n. The intraclass correlation is that of a one-way
+    analysis of variance, (MSB - MSW)/(MSB + (m - 1)·MSW) with m = (n - Σm_g²/n)/(G - 1) (Donner
+    1986, International Statistical Review 54); it is negative where the items of a cluster differ
+    more than those of two. `effective_n` = n/design_effect independent items would do as well.
+    Give the design effect of a pilot to `sample_size`. Few clusters tell little of either: of ten,
+    a design effect of 2 is estimated anywhere from 1 to 4.
+
+    >>> print(design_effect([1, 1, 0, 0, 1, 0], cluster=list("aabbcc")))
+    design effect 1.67, intraclass correlation 0.50, worth 3.6 of 6 items (3 clusters)
+
+    Raises ``ValueError`` for scores that are all equal, a single cluster, and as `mean_interval`.
+    """
+    values, clusters = one_system(scores, cluster)
+    groups, n = require_two_clusters(clusters), len(values)
+    naive = values.var(ddof=1) / n
+    if not np.sqrt(naive * n) > 1e-12 * np.abs(values).max():
+        raise ValueError("scores: all are equal, so there is no variance that clusters could share")
+    sizes = np.bincount(clusters)
+    means = np.bincount(clusters, values) / sizes
+    between = (sizes * (means - values.mean()) ** 2).sum() / (groups - 1)
+    icc = np.nan
+    if groups < n:
+        within = ((values - means[clusters]) ** 2).sum() / (n - groups)
+        size = (n - (sizes**2).sum() / n) / (groups - 1)
+        icc = (between - within) / (between + (size - 1) * within)
+    effect = covariance_of_means(values[:, None], clusters)[0, 0] / naive
+    size = n / effect if effect > 0 else np.inf
+    return DesignEffect(effect, icc, size, effective_df(clusters) + 1, n, groups)
 
 
 def _critical_count(m, alpha, exact, continuity):
@@ -307,10 +376,19 @@ def _errors(right, wrong, magnitude, effect) -> DesignErrors:
 def _quantiles(confidence, power, df=None):
     """Return z(1 - α/2) + z(power), or the same of Student's t."""
     tail, power = _alpha(confidence) / 2, _share(power, "power")
+    if np.any(power <= 2 * tail):
+        raise ValueError(
+            f"power must be above 1 - confidence, which a test has without an effect, not {power}"
+        )
     if df is None:
         return stats.norm.isf(tail) + stats.norm.ppf(power)
     df = _positive(df, "df")
     return stats.t.isf(tail, df) + stats.t.ppf(power, df)
+
+
+def _ratio(effect, se):
+    with np.errstate(over="ignore"):
+        return np.minimum(np.abs(_number(effect, "effect")) / _positive(se, "se"), 1e6)
 
 
 def _alpha(confidence):

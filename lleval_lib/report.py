@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 
 from . import report_views
 from .intervals import mean_interval
-from .many import adjust, compare_all
+from .many import adjust_p_values, compare_all
 from .planning import minimum_detectable_effect
 from .plots import forest, use_style
 from .records import validate_records
@@ -135,7 +135,7 @@ def comparison_report(
             "no task has records of two systems: give at least two systems on the same task"
         )
     differences = _by_task(pairs)
-    differences["p_adjusted"] = adjust(differences.p_value, correction)
+    differences["p_adjusted"] = adjust_p_values(differences.p_value, correction)
     differences["detectable"] = _detectable(differences, confidence)
     return Report(
         _by_task(means),
