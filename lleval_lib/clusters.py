@@ -57,13 +57,14 @@ def drop_rounding(values: ArrayLike, scale: ArrayLike) -> np.ndarray:
     return np.where(np.abs(values) <= 10.0**-_DIGITS * np.asarray(scale), 0.0, values)
 
 
-def even_out(values: ArrayLike, scale: ArrayLike) -> np.ndarray:
+def even_out(values: np.ndarray, scale: ArrayLike) -> np.ndarray:
     """Return `values` rounded where numbers of size `scale` have their last digits.
 
     Values that differ by rounding error alone are then equal, and tie when they are ranked.
     """
-    unit = 10.0 ** (np.ceil(np.log10(np.maximum(scale, np.finfo(float).tiny))) - _DIGITS)
-    return np.round(np.asarray(values) / unit) * unit
+    size = np.maximum(scale, 1e-280)  # of 0, any will do
+    units = 10.0 ** (_DIGITS - np.ceil(np.log10(size)))
+    return np.round(values * units) / units
 
 
 def welch_df(variances, dfs) -> float:

@@ -58,9 +58,9 @@ def resampled_t_test(
     2004, JMLR 5). On simulated pairs of equal learners it calls a difference at 5% in 1% to 3% of
     data sets with one 10-fold run, in 3% to 9% with ten such runs, and in 12% where there is no
     signal at all; the naive test in up to 62%. Items in clusters must be split by cluster
-    (``GroupKFold``). No p-value is below 2^(1-J), since all J differences could have one sign by
-    chance, and J equal differences have no interval. The test compares learners trained on
-    `n_train` items, not the two models that you have.
+    (``GroupKFold``). J equal differences have no interval, and their p-value is 2^(1-J): so often
+    all have one sign by chance. The test compares learners trained on `n_train` items, not the two
+    models that you have.
 
     >>> print(resampled_t_test([0.04, -0.01, 0.03, 0.02, 0.00], n_train=80, n_test=20))
     difference +0.016 [-0.023, +0.055], p = 0.314 (5 splits of 80 + 20, corrected 95% interval)
@@ -79,5 +79,7 @@ def resampled_t_test(
     naive = covariance_of_means(values[:, None], np.arange(splits))[0, 0]  # s²/J
     se = float(np.sqrt(naive * (1 + splits * n_test / n_train)))
     found = t_interval(float(values.mean()), se, splits - 1, splits, splits, confidence)
-    p = max(t_p_value(found.estimate, se, found.df), 2.0 ** (1 - splits))
+    p = t_p_value(found.estimate, se, found.df)
+    if se == 0 and found.estimate:
+        p = 2.0 ** (1 - splits)
     return ResampledComparison(found, p, n_train, n_test)

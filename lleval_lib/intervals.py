@@ -202,7 +202,7 @@ def proportion_interval(
         raise ValueError(f"method must be one of {names}, not {method!r}")
     mean = clustered_mean(values, clusters, confidence)
     low, high = proportion_ends(values, clusters, method, confidence)
-    se = mean.se if mean.se > 0 else np.nan
+    se = mean.se if 0 < mean.estimate < 1 else np.nan
     warning = "" if low < high else "an interval without width is no certainty"
     return replace(mean, se=se, low=low, high=high, warning=warning)
 

@@ -107,8 +107,8 @@ def group_difference(
     33% of equal arms different at 5%. So for outcomes of 0 and 1 of which an arm has fewer than 30
     (of as many independent rows as it is worth), interval and p-value are Newcombe's, from Wilson's
     interval of each arm (1998, Statistics in Medicine 17, method 10); its size is at most .05 there
-    (appendix A1). No p-value is below 2 over the number of ways to choose the treated units, and
-    ``warning`` says where other outcomes are too skewed for their number.
+    (appendix A1). Neither there nor where nothing varies is p below 2 over the number of ways to
+    choose the treated units. ``warning`` says where other outcomes are too skewed for their number.
 
     >>> print(group_difference([0, 1, 0, 1, 1, 1], [False, False, False, True, True, True]))
     treatment - control: +0.667 [-0.059, +0.939], p = 0.100 (n = 6, 95% interval)
@@ -256,7 +256,8 @@ def _comparison(y, arm, clusters, confidence: float, estimated: int = 0) -> Comp
     interval = t_interval(treatment - control, se, df, len(y), groups, confidence)
     interval = replace(interval, warning=_warning(interval, y, arm))
     names = ("control", "treatment")
-    return t_comparison(names, control, treatment, interval, _least_p(arm, clusters))
+    least_p = _least_p(arm, clusters) if se == 0 else 0.0
+    return t_comparison(names, control, treatment, interval, least_p)
 
 
 def _warning(found: Interval, y: np.ndarray, arm: np.ndarray) -> str:

@@ -64,13 +64,14 @@ def compare(
     part of the noise that both systems share, the difficulty of the items: its variance is that
     of the two means less twice their covariance (Miller 2024, arXiv:2411.00640, section 4).
 
-    The test is Student's t, with two bounds to what few items can show. No p-value is below
-    2/2^c where c clusters differ at all: that of their signs, which could all have fallen the same
-    way by chance. And for right and wrong answers of which, after allowance for clusters, fewer
-    than 30 are discordant, t is taken with one item more that each system wins, after Bonett &
-    Price (2012, Journal of Educational and Behavioral Statistics 37), on the effective number of
-    items. There the plain interval covers .45 to .93 in place of .95, and this one .94 to 1
-    (appendix A1). Where no spread is seen in other scores there is no interval.
+    The test is Student's t, with two bounds to what few items can show. Where clusters do not
+    differ, or all differ by the same, no p-value is below 2/2^c with c the number of those that
+    do: so often all their signs fall one way by chance. And for right and wrong answers of which,
+    after allowance for clusters, fewer than 30 are discordant, t is taken with one item more that
+    each system wins, after Bonett & Price (2012, Journal of Educational and Behavioral Statistics
+    37), on the effective number of items. There the plain interval covers .45 to .95 in place of
+    .95, and this one .93 to 1 (appendix A1). Where other scores show no spread there is no
+    interval.
 
     >>> print(compare([1, 0, 0, 1, 0, 1, 0, 0, 1, 0], [1, 1, 0, 1, 1, 1, 1, 1, 1, 1]))
     b - a: +0.500 [-0.008, +0.841], p = 0.062 (n = 10, 95% interval)
@@ -87,7 +88,7 @@ def compared(
 ) -> Comparison:
     """Return the comparison of checked scores `x` and `y`; `clusters` are numbers from 0."""
     found = clustered_mean(_gaps(x, y), clusters, confidence)
-    least_p = min(2.0 ** (1 - _moved(x, y, clusters).size), 1.0)
+    least_p = _least_p(found, x, y, clusters)
     if not right_or_wrong(x) or not right_or_wrong(y):
         if found.se == 0:
             found = replace(found, warning="all differences are equal, which is no certainty")
@@ -103,6 +104,12 @@ def compared(
     found = replace(found, low=low, high=high, warning=warning)
     p = max(t_p_value(mean, se, df), least_p)
     return Comparison(*names, x.mean(), y.mean(), found, p)
+
+
+def _least_p(found: Interval, x: np.ndarray, y: np.ndarray, clusters: np.ndarray) -> float:
+    """Return the p-value of one sign for all clusters that differ; 0 where t can be trusted."""
+    moved = _moved(x, y, clusters).size
+    return min(2.0 ** (1 - moved), 1.0) if found.se == 0 or moved < found.n_clusters else 0.0
 
 
 def _moved(x: np.ndarray, y: np.ndarray, clusters: np.ndarray) -> np.ndarray:
@@ -151,8 +158,7 @@ def macro_compare(
     labels = group_labels(group, a, clusters)
     found = macro_mean(_gaps(x, y), labels, clusters, confidence)
     one, other = (macro_mean(v, labels, clusters, confidence).estimate for v in (x, y))
-    least_p = min(2.0 ** (1 - _moved(x, y, clusters).size), 1.0)
-    return t_comparison(names, one, other, found, least_p)
+    return t_comparison(names, one, other, found, _least_p(found, x, y, clusters))
 
 
 def mcnemar_test(
@@ -294,8 +300,8 @@ def equivalence_test(a: Scores, b: Scores, margin: float, *, cluster: Cluster = 
     >>> print(equivalence_test([1, 0, 1, 1, 0, 1], [1, 0, 1, 0, 1, 1], margin=0.5))
     equivalence, |b - a| < 0.5 (TOST): statistic 1.871, p = 0.052 (n = 6)
 
-    With few discordant items one more is added for each system, as in `compare`; and no p-value is below
-    1/2^c for c clusters, since so often all would lie on one side of the margin by chance.
+    With few discordant items one more is added for each system, as in `compare`. Where all
+    differences are equal, p is 1/2^c for c clusters: so often all lie on one side by chance.
 
     Raises ``ValueError`` for a margin that is not above 0, and as `compare` does.
     """
@@ -371,8 +377,10 @@ def effect_sizes(a: Scores, b: Scores, *, cluster: Cluster = None) -> EffectSize
 
 
 def _gaps(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the differences y - x, exactly 0 where the scores are equal but for rounding."""
-    return drop_rounding(y - x, np.maximum(np.abs(x), np.abs(y)))
+    """Return the differences y - x, which are equal where they differ by rounding alone."""
+    if right_or_wrong(x) and right_or_wrong(y):
+        return y - x
+    return even_out(y - x, np.maximum(np.abs(x), np.abs(y)))
 
 
 def _scale(x: np.ndarray, y: np.ndarray) -> float:
@@ -381,8 +389,7 @@ def _scale(x: np.ndarray, y: np.ndarray) -> float:
 
 def _one_sided(x, y, clusters, margin: float, sign: int) -> TestResult:
     """Return the test that sign·(y - x) lies above -`margin`; the other margin has sign -1."""
-    found = compared(("a", "b"), x, y, clusters, 0.9)
-    d, least_p = found.difference, 2.0**-found.difference.n_clusters
+    d = clustered_mean(_gaps(x, y), clusters, 0.9)
     mean, se, df = d.estimate, d.se, d.df
     if right_or_wrong(x) and right_or_wrong(y):
         discordant = float((x != y).mean())
@@ -390,8 +397,12 @@ def _one_sided(x, y, clusters, margin: float, sign: int) -> TestResult:
         if discordant * size < _FEW_DISCORDANT:
             mean, se, df = _plus_two(d.estimate, discordant, size)
     distance = sign * mean + margin
-    t = distance / se if se > 0 else np.copysign(np.inf, distance)
-    p = max(float(stats.t.sf(t, df)), least_p)
+    if se > 0:
+        t = distance / se
+        p = float(stats.t.sf(t, df))
+    else:
+        t = np.inf if distance > 0 else -np.inf
+        p = 2.0**-d.n_clusters if distance > 0 else 1.0
     return TestResult("one-sided", float(t), p, df, d.n, d.n_clusters)
 
 

@@ -10,6 +10,7 @@ from lm_eval.api.metrics import pooled_sample_stderr, unweighted_mean_stderr
 from scipy import stats
 
 import lleval_lib as ll
+from lleval_lib.proportions import effective_size
 
 # A mean -------------------------------------------------------------------------------------------
 
@@ -73,12 +74,43 @@ def test_coverage_with_clusters(groups):
     assert np.mean(naive) == near(0.60, 1_000)
 
 
-def test_few_unequal_clusters_cover_too_little():
-    """What the docstring warns of: few clusters, one of which holds half of the items."""
-    rng, labels = np.random.default_rng(0), np.repeat(np.arange(5), [25, 7, 6, 6, 6])
-    draws = [rng.normal(size=5)[labels] + rng.normal(size=50) for _ in range(1_000)]
-    held = [holds(ll.mean_interval(scores, cluster=labels), 0) for scores in draws]
-    assert np.mean(held) < 0.95 - four_errors(0.95, 1_000)
+@pytest.mark.parametrize("sizes", [[25, 7, 6, 6, 6], [300, 150, 100, 75, 60, 50, 43, 37]])
+def test_few_unequal_clusters_cover_what_they_say(sizes):
+    """One of them holds half of the items; without CR2 and its df the first covers .85."""
+    rng, labels = np.random.default_rng(0), np.repeat(np.arange(len(sizes)), sizes)
+    draws = [rng.normal(size=len(sizes))[labels] + rng.normal(size=sum(sizes)) for _ in range(1000)]
+    found = [ll.mean_interval(scores, cluster=labels) for scores in draws]
+    assert 0.93 < np.mean([holds(interval, 0) for interval in found]) < 0.975
+    assert all("effective clusters" in interval.warning for interval in found)
+    today = stats.t.isf(0.025, len(sizes) - 1)
+    plain = []
+    for scores in draws:
+        sums = np.bincount(labels, scores - scores.mean())
+        se = np.sqrt(len(sizes) / (len(sizes) - 1) * (sums**2).sum()) / len(labels)
+        plain.append(abs(scores.mean()) <= today * se)
+    assert np.mean(plain) < 0.91
+
+
+@pytest.mark.parametrize(
+    ("scores", "cluster", "warning"),
+    [
+        ([1, 0] * 20, None, ""),
+        ([1, 0, 1, 1], None, "near 1 for so few items: see proportion_interval"),
+        ([1] * 95 + [0] * 5, None, "near 1 for so few items: see proportion_interval"),
+        ([1] * 180 + [0] * 20, None, ""),
+        ([1] * 9, None, "all scores are equal, which is no certainty: see proportion_interval"),
+        ([0.5] * 9, None, "all scores are equal, which is no certainty"),
+        ([0.2, 0.5, 0.9, 0.4], None, "only 4 items"),
+        (np.arange(40.0), np.arange(40) // 8, "only 5 effective clusters"),
+        (np.arange(40.0), np.minimum(np.arange(40), 11), "only 2 effective clusters"),
+        (np.exp(np.arange(40.0)), None, "skewed scores: a few large ones make the mean"),
+    ],
+)
+def test_a_result_says_where_it_is_not_to_be_trusted(scores, cluster, warning):
+    found = ll.mean_interval(scores, cluster=cluster)
+    assert found.warning == warning
+    assert str(found).endswith(f"; {warning})" if warning else "% interval)")
+    assert np.isnan(found.low) == (np.ptp(scores) == 0)
 
 
 # A macro average ----------------------------------------------------------------------------------
@@ -120,7 +152,7 @@ def test_it_is_made_of_the_groups_intervals(subjects):
     parts = [ll.mean_interval(scores[group == g], cluster=cluster[group == g]) for g in "abcd"]
     variance = np.array([part.se**2 for part in parts])
     mean, se = np.mean([part.estimate for part in parts]), np.sqrt(variance.sum()) / 4
-    df = variance.sum() ** 2 / (variance**2 / [part.n_clusters - 1 for part in parts]).sum()
+    df = variance.sum() ** 2 / (variance**2 / [part.df for part in parts]).sum()
     low, high = stats.t.interval(0.9, df, mean, se)
     same(found, ll.Interval(mean, se, low, high, df, 180, len(set(cluster)), 0.9))
     assert found.estimate != pytest.approx(scores.mean(), abs=1e-3)
@@ -145,7 +177,9 @@ def test_macro_averages_that_are_plain_or_repeated(subjects):
     assert (found.se, found.low) == pytest.approx((once.se, once.low), rel=1e-9)
     assert found.n_clusters == 180
     still = ll.macro_interval([1, 1, 0, 0], list("aabb"))
-    assert (still.estimate, still.se, still.low, still.high, still.df) == (0.5, 0, 0.5, 0.5, 2)
+    assert (still.estimate, still.se, still.df) == (0.5, 0, 2)
+    assert np.isnan([still.low, still.high]).all()
+    assert still.warning == "2 of 2 groups show no spread"
 
 
 def test_groups_by_the_name_of_a_column(subjects):
@@ -200,9 +234,13 @@ def test_a_sample_of_groups_is_another_question():
         (list("aabb"), list("xyyz"), r"cluster= has a cluster in groups 'a' and 'b' .* place 2"),
         (list("aabb"), list("xyzz"), "group 'b' has one cluster: nothing shows how"),
         (list("aaab"), None, "group 'b' has one cluster"),
-        (list("aab"), None, r"group= must give one label for each of the 4 scores.*\(3,\)"),
+        (list("aab"), None, r"group= has shape \(3,\), but there are 4 scores; give one label"),
         ("subject", None, "group='subject' names a column, but bare scores have none"),
-        (["a", "a", "b", None], None, r"shape \(4,\) with 1 missing"),
+        (
+            ["a", "a", "b", None],
+            None,
+            "group= has missing labels; give an item without a group its own",
+        ),
     ],
 )
 def test_unusable_groups(group, cluster, message):
@@ -213,6 +251,8 @@ def test_unusable_groups(group, cluster, message):
 # A proportion -------------------------------------------------------------------------------------
 
 METHODS = ("wald", "wilson", "exact", "jeffreys", "bayes")
+# Cluster sizes as they are often found: the gth largest is a gth of the largest.
+ZIPF = [max(1, round(222 / g)) for g in range(1, 51)]
 
 
 @cache
@@ -262,12 +302,12 @@ def test_exact_coverage_of_each_method(method, place, n):
 
 @pytest.mark.parametrize("n", [10, 100])
 def test_near_0_and_1(n):
-    """ "exact" holds everywhere, "wilson" falls to .84, the two others to 0."""
+    """ "exact" holds everywhere, "wilson" falls to .84, the two others a little lower."""
     p = np.concatenate([np.geomspace(1e-9, 0.05, 4_000), 1 - np.geomspace(1e-9, 0.05, 4_000)])
     lowest = {m: _exact_coverage(_of_proportions(m, n), p).min() for m in METHODS[1:]}
     assert lowest["exact"] >= 0.95
     assert lowest["wilson"] == pytest.approx(0.84, abs=6e-3)
-    assert (lowest["jeffreys"], lowest["bayes"]) == pytest.approx((0, 0), abs=1e-6)
+    assert min(lowest["jeffreys"], lowest["bayes"]) > 0.78  # 0 without their end of 0 or 1
 
 
 def test_none_of_a_hundred():
@@ -281,29 +321,28 @@ def test_none_of_a_hundred():
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_equal_scores(method, value):
-    """Only Wald's interval has no width; n_eff is the number of clusters; se is not known."""
+    """Only Wald's interval has no width; n_eff lies between clusters and items; se is not known."""
     scores = np.full(60, value)
-    alone = ll.proportion_interval(scores[:12], method=method)
+    wide, slim = (ll.proportion_interval(scores[:n], method=method) for n in (12, 60))
     found = ll.proportion_interval(scores, cluster=np.arange(60) // 5, method=method)
-    assert (found.low, found.high) == pytest.approx((alone.low, alone.high), rel=1e-12)
+    assert slim.high - slim.low <= found.high - found.low <= wide.high - wide.low
     assert np.isnan(found.se)
+    assert found.low <= found.estimate <= found.high
     assert found.estimate == value
     if method == "wald":
         assert found.low == found.high == value
+        assert "no certainty" in found.warning
     else:
         assert found.high - found.low > 0.1
     assert "nan" not in str(found)
 
 
 def test_with_clusters_it_is_the_interval_of_the_effective_size():
-    """Korn & Graubard's (1998), as the docstring writes it."""
     rng, labels = np.random.default_rng(7), np.repeat(np.arange(12), 8)
     scores = (rng.random(96) < rng.random(12)[labels]).astype(float)
     p, mean = scores.mean(), ll.mean_interval(scores, cluster=labels)
-    ratio = stats.t.ppf(0.975, 11) / stats.t.ppf(0.975, 95)
-    design_effect = mean.se**2 / (p * (1 - p) / 95)
-    assert design_effect > 1.5
-    n = 96 / (design_effect * ratio**2)
+    n = effective_size(scores, labels)
+    assert 12 < n < 40
     found = ll.proportion_interval(scores, cluster=labels, method="jeffreys")
     low, high = stats.beta.interval(0.95, p * n + 0.5, (1 - p) * n + 0.5)
     assert (found.low, found.high) == pytest.approx((low, high), rel=1e-9)
@@ -311,12 +350,8 @@ def test_with_clusters_it_is_the_interval_of_the_effective_size():
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_duplicated_items_add_no_information_to_a_proportion(method):
-    """The SE stays, and n_eff is 30 again, but for n - 1 and what Student's t costs by definition.
-
-    Without clusters n_eff is n and the interval has no t in it; that is why the one of the copies
-    is a little wider, and never narrower, than the one of the items.
-    """
+def test_duplicated_items_add_almost_no_information_to_a_proportion(method):
+    """The SE stays; n_eff is nearly 30 again, since 30 clusters do not prove a correlation of 1."""
     scores = np.repeat([1.0, 0.0], [23, 7])
     once = ll.proportion_interval(scores, method=method)
     copies, labels = np.repeat(scores, 4), np.repeat(np.arange(30), 4)
@@ -324,33 +359,35 @@ def test_duplicated_items_add_no_information_to_a_proportion(method):
     assert found.se == pytest.approx(once.se, rel=1e-12)
     assert (found.n, found.n_clusters) == (120, 30)
     width = once.high - once.low
-    assert width < found.high - found.low < 1.06 * width
+    assert 0.96 * width < found.high - found.low <= width
     naive = ll.proportion_interval(copies, method=method)
     assert naive.high - naive.low < 0.65 * width
 
 
 def test_clusters_more_alike_than_by_chance_gain_nothing():
-    """Such as cases and their opposites: n_eff stays n, since max(1, …) allows no more."""
+    """Such as cases and their opposites: a negative correlation is not believed."""
     scores = np.tile([1.0, 0.0], 50)  # every cluster has half: the clustered SE is 0
     found = ll.proportion_interval(scores, cluster=np.arange(100) // 10)
     plain = ll.proportion_interval(scores)
     assert found.se == 0
-    assert (found.low, found.high) == pytest.approx((plain.low, plain.high), rel=1e-12)
+    assert 1 < (found.high - found.low) / (plain.high - plain.low) < 1.2
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("sizes", "p", "wilson", "t", "naive"),
+    ("sizes", "p", "t"),
     [
-        ([10] * 5, 0.8, 0.94, 0.87, 0.68),
-        ([10] * 5, 0.95, 0.98, 0.67, 0.85),
-        ([10] * 10, 0.5, 0.96, 0.95, 0.67),
-        ([10] * 30, 0.95, 0.91, 0.87, 0.70),
-        ([290] + [10] * 29, 0.5, 0.75, 0.70, 0.18),
+        ([10] * 5, 0.8, 0.87),
+        ([10] * 5, 0.95, 0.67),
+        ([10] * 10, 0.5, 0.95),
+        ([10] * 30, 0.95, 0.87),
+        ([290] + [10] * 29, 0.5, 0.98),
+        (ZIPF, 0.7, 0.93),
+        (ZIPF, 0.98, 0.70),
     ],
 )
-def test_coverage_of_a_proportion_with_clusters(sizes, p, wilson, t, naive):
-    """Simulated: a beta-binomial with an intraclass correlation of .3."""
+def test_coverage_of_a_proportion_with_clusters(sizes, p, t):
+    """Simulated: a beta-binomial with an intraclass correlation of .3; t is `mean_interval`'s."""
     rng, labels = np.random.default_rng(0), np.repeat(np.arange(len(sizes)), sizes)
     held = []
     for _ in range(400):
@@ -359,11 +396,11 @@ def test_coverage_of_a_proportion_with_clusters(sizes, p, wilson, t, naive):
         intervals = (
             ll.proportion_interval(scores, cluster=labels),
             ll.mean_interval(scores, cluster=labels),
-            ll.proportion_interval(scores),
         )
         held.append([holds(interval, p) for interval in intervals])
-    for share, said in zip(np.mean(held, axis=0), (wilson, t, naive), strict=True):
-        assert share == pytest.approx(said, abs=four_errors(said, 400) + 0.005)
+    wilson, plain = np.mean(held, axis=0)
+    assert wilson >= 0.925
+    assert plain == pytest.approx(t, abs=four_errors(t, 400) + 0.005)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ RESULTS = {
     "EffectSizes": "effect_sizes",
     "DesignErrors": "design_errors",
     "VarianceParts": "variance_parts",
+    "DesignEffect": "design_effect",
     "ResampledComparison": "resampled_t_test",
     "Cuped": "cuped",
 }
@@ -87,7 +88,7 @@ def test_the_two_kinds_of_correction():
             by[word][name] = signature.parameters[word]
     assert set(by["continuity"]) == {"mcnemar_test", "accuracy_power"}
     assert all(p.default is False for p in by["continuity"].values())
-    assert set(by["correction"]) == {"compare_all", "comparison_report"}
+    assert set(by["correction"]) == {"adjust_p_values", "compare_all", "comparison_report"}
     assert all(p.default == "holm" for p in by["correction"].values())
 
 
@@ -167,7 +168,7 @@ def test_what_has_an_error_or_a_statistic_has_its_degrees_of_freedom(call):
     ("result", "df"),
     [
         (ll.mean_interval(SCORES), 3),
-        (ll.mean_interval(SCORES, cluster=list("xxyz")), 2),
+        (ll.mean_interval(SCORES, cluster=list("xxyz")), 1.8),
         (ll.proportion_interval(SCORES), 3),
         (ll.bootstrap_interval(np.mean, SCORES, resamples=9, rng=0), np.nan),
         (ll.compare(*PAIR).difference, 3),
@@ -175,8 +176,8 @@ def test_what_has_an_error_or_a_statistic_has_its_degrees_of_freedom(call):
         (ll.mcnemar_test(*PAIR, exact=False), 1),
         (ll.permutation_test(*PAIR), np.nan),
         (ll.wilcoxon_test(*PAIR), np.nan),
-        (ll.equivalence_test(*PAIR, 0.3), 3),
-        (ll.noninferiority_test(*PAIR, 0.3, cluster=list("xxyz")), 2),
+        (ll.equivalence_test(OTHER, SCORES, 0.3), 3),
+        (ll.noninferiority_test(OTHER, SCORES, 0.3, cluster=list("xxyz")), 1.8),
         (ll.friedman_test(TABLE), 2),
         (ll.sample_ratio_test([6, 5, 4]), 2),
         (ll.resampled_t_test(OTHER, 8, 2).difference, 3),
