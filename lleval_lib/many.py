@@ -170,12 +170,9 @@ def average_ranks(
     in common differ by less than `nemenyi_difference`, so that with the confidence given the data
     do not tell them apart (Demšar 2006, JMLR 7, section 3.2.2; his figures join them by a bar).
 
-    >>> average_ranks({"x": [1, 2, 3, 4], "y": [2, 3, 4, 5], "z": [3, 4, 5, 6]})
-            mean  mean_rank letters
-    system
-    z        4.5        1.0       a
-    y        3.5        2.0      ab
-    x        2.5        3.0       b
+    >>> found = average_ranks({"x": [1, 2, 3, 4], "y": [2, 3, 4, 5], "z": [3, 4, 5, 6]})
+    >>> found.letters.to_dict()
+    {'z': 'a', 'y': 'ab', 'x': 'b'}
 
     It shares the assumptions of `friedman_test`, and on right and wrong answers, most of which tie,
     finds almost nothing. Raises ``ValueError`` as `compare_all` does.

@@ -21,10 +21,16 @@ def _macro(scores, **options):
     return ll.macro_interval(scores, group, **options)
 
 
+def _macro_pair(a, b, **options):
+    group = "task" if isinstance(a, pd.DataFrame) else ["all"] * np.size(a)
+    return ll.macro_compare(a, b, group, **options)
+
+
 ONE = {
     "mean_interval": ll.mean_interval,
     "macro_interval": _macro,
     "proportion_interval": ll.proportion_interval,
+    "design_effect": ll.design_effect,
 }
 TWO = {
     "compare": ll.compare,
@@ -34,10 +40,12 @@ TWO = {
     "equivalence_test": lambda a, b, **options: ll.equivalence_test(a, b, 0.3, **options),
     "noninferiority_test": lambda a, b, **options: ll.noninferiority_test(a, b, 0.3, **options),
     "effect_sizes": ll.effect_sizes,
+    "macro_compare": _macro_pair,
 }
 MANY = {
     "compare_all": ll.compare_all,
     "friedman_test": ll.friedman_test,
+    "average_ranks": ll.average_ranks,
     "rank_intervals": partial(ll.rank_intervals, resamples=99, rng=0),
 }
 # Statistics that take arrays alone, by the argument under test.
@@ -63,7 +71,10 @@ two_clustered = pytest.mark.parametrize(
 
 def test_no_statistic_is_left_out():
     public = set()
-    for name in ("intervals", "bootstrap", "pairs", "many", "planning", "crossval", "online"):
+    for name in (
+        *("intervals", "bootstrap", "pairs", "many", "planning", "crossval"),
+        *("online", "sequential"),
+    ):
         module = import_module(f"lleval_lib.{name}")
         own = {n for n, f in getmembers(module, isfunction) if f.__module__ == module.__name__}
         public |= own & set(ll.__all__)
@@ -74,11 +85,11 @@ def test_no_statistic_is_left_out():
 # Scores -------------------------------------------------------------------------------------------
 
 COLUMNS = [
-    (["good", "bad", "x"], r"expected one row of numbers \(.*'good'"),
+    (["good", "bad", "x"], r"expected numbers, .*'good'"),
     ([1.0, np.nan, np.nan], "2 of 3 values are missing .* at place 1; score every item, or drop"),
     ([1.0, 0.0, np.inf], "1 of 3 values are missing or infinite, the first at place 2"),
     ([1.0, None, 0.0], "1 of 3 values are missing"),
-    (pd.Series([1.0, pd.NA, 0.0], dtype="object"), "expected one row of numbers"),
+    (pd.Series([1.0, pd.NA, 0.0], dtype="object"), "1 of 3 values are missing"),
 ]
 SHAPES = [
     ([], r"expected one row of numbers, found shape \(0,\)"),
@@ -171,6 +182,7 @@ def test_unusable_clusters(name, cluster, message):
 def test_one_cluster_shows_nothing(name):
     message = {
         "macro_interval": "group 'all' has one cluster: nothing shows .* a finer cluster=",
+        "macro_compare": "group 'all' has one cluster: nothing shows .* a finer cluster=",
         "mcnemar_test": "these 4 lie in 1 clusters: use compare or permutation_test",
         "group_difference": "cluster 'x' has rows in both groups",
         "cuped": "cluster 'x' has rows in both groups",
@@ -312,9 +324,12 @@ def test_records_that_cannot_be_paired(call, table, message):
     [
         *NAMED,
         (records("b", SCORES[:3]), "'item_id': 1 items of a are not in b, such as 'i3'"),
-        (_changed("target", "no"), "column 'target': item 'i2' is not the same in a and b"),
-        (_changed("cluster", "c0"), "column 'cluster': item 'i2' is not the same in a and b"),
-        (records("b", SCORES, task="u"), "column 'task': item 'i0' is not the same in a and b"),
+        (
+            _changed("target", "no"),
+            "'target': item 'i2' is not the same in a .'yes'. and b",
+        ),
+        (_changed("cluster", "c0"), "'cluster': item 'i2' is not the same in a .* and b"),
+        (records("b", SCORES, task="u"), "'task': item 'i0' is not the same in a .* and b"),
         (_changed("task", "u"), "must be the records of one task, found 2"),
     ],
 )
@@ -325,12 +340,84 @@ def test_records_of_many_that_cannot_be_compared(call, table, message):
 
 def test_names_that_are_no_column(pair):
     a, b = pair
-    with pytest.raises(LookupError, match=r"cluster='flim' is no column .* there are: system"):
+    with pytest.raises(LookupError, match=r"cluster='flim' is no column .* there are: system, ta"):
         ll.mean_interval(a, cluster="flim")
     for other in (b.drop(columns="film"), b):
         cluster = "flim" if other is b else "film"
-        with pytest.raises(LookupError, match=f"cluster='{cluster}' is no column of .* of both"):
+        with pytest.raises(
+            LookupError,
+            match=f"cluster='{cluster}' is no column of .* of ",
+        ):
             ll.compare(a, other, cluster=cluster)
     b.loc[3, "film"] = "another"
-    with pytest.raises(ValueError, match="column 'film': item 'i3' is not the same in first and"):
+    with pytest.raises(ValueError, match=r"'film': item 'i3' is not the same in first .* and"):
         ll.compare(a, b, cluster="film")
+
+
+# Whatever is given -------------------------------------------------------------------------------
+
+
+class Opaque:
+    """Something that no function knows."""
+
+
+NOT_NUMBERS = {
+    "none": None,
+    "text": "95%",
+    "object": Opaque(),
+    "nan": np.nan,
+    "infinite": np.inf,
+    "negative": -1.0,
+    "percentage": 95,
+    "huge": 1e300,
+    "array of scalars": np.array([0.5, 0.5]),
+    "texts that are numbers": ["1", "0", "1", "1"],
+    "complex": np.array([1 + 1j, 0, 1, 0]),
+    "dates": pd.to_datetime(["2026-11-25"] * 4),
+    "durations": pd.to_timedelta([1, 2, 3, 4]),
+    "nullable": pd.array([1, None, 0, 1], dtype="Int64"),
+    "nullable booleans": pd.array([True, None, False, True], dtype="boolean"),
+    "masked": np.ma.MaskedArray([1.0, 0.0, 1.0, 1.0], [False, True, False, False]),
+    "ragged": [[1, 0], [1], 0, 1],
+    "records without columns": pd.DataFrame({"x": [1.0, 0, 1, 1]}),
+    "another index": pd.Series([1.0, 0, 1, 1], index=list("wxyz")),
+    "labels of two kinds": [1, "1", 2, "2"],
+    "a label that is missing": ["x", np.nan, np.nan, "z"],
+    "categories": pd.Series(["x", "y", "x", None], dtype="category"),
+    "dictionary": {"a": 1},
+}
+
+
+def _places():
+    """Yield every argument of every statistic, as (name of the call, argument)."""
+    for name, call in CALLS.items():
+        whole = signature(call.func)
+        given = whole.bind(*call.args, **call.keywords).arguments
+        for parameter in whole.parameters.values():
+            if parameter.kind is not parameter.VAR_KEYWORD:
+                yield pytest.param(call, given, parameter, id=f"{name}-{parameter.name}")
+
+
+@pytest.mark.parametrize(("call", "given", "parameter"), _places())
+@pytest.mark.parametrize("value", NOT_NUMBERS.values(), ids=NOT_NUMBERS)
+@pytest.mark.filterwarnings("error")
+def test_no_traceback_and_no_warning_whatever_is_given(call, given, parameter, value):
+    """An error is a sentence of ours, and names the argument; else the value was of use."""
+    arguments = dict(given) | {parameter.name: value}
+    variadic = arguments.pop("columns", None)
+    first = arguments.pop("statistic", None)
+    try:
+        if variadic is not None:
+            columns = variadic if isinstance(variadic, tuple) else (variadic,)
+            found = call.func(first, *columns, **arguments)
+        else:
+            found = call.func(**arguments)
+    except (ValueError, LookupError) as error:
+        words = {
+            *(parameter.name, parameter.name.removesuffix("s"), parameter.name.rstrip("_")),
+            *("score", "system", "labels", "cluster", "items"),
+        }
+        assert any(word in str(error) for word in words), str(error)
+        assert len(str(error)) < 500
+    else:
+        str(found)

@@ -11,7 +11,6 @@ from statsmodels.stats.contingency_tables import cochrans_q
 from statsmodels.stats.multitest import multipletests
 
 import lleval_lib as ll
-from lleval_lib.many import adjust
 
 
 def _scores(rng, n, accuracy, shared=0.5):
@@ -70,9 +69,9 @@ def test_against_a_baseline(table):
 def test_corrections_are_those_of_statsmodels(table, correction):
     p = [0.022, 0.5, 0.01, 0.02, 0.5, 1e-9, 0.3]
     theirs = p if correction == "none" else multipletests(p, method=correction)[1]
-    np.testing.assert_allclose(adjust(p, correction), theirs, rtol=1e-12)
+    np.testing.assert_allclose(ll.adjust_p_values(p, correction), theirs, rtol=1e-12)
     found = ll.compare_all(table, correction=correction)
-    np.testing.assert_allclose(found.p_adjusted, adjust(found.p_value, correction))
+    np.testing.assert_allclose(found.p_adjusted, ll.adjust_p_values(found.p_value, correction))
 
 
 def test_one_pair_needs_no_correction(table):
@@ -100,7 +99,7 @@ def test_fdr_bounds_the_share_of_false_differences():
     calls = []
     for _ in range(draws):
         found = ll.compare_all(_scores(rng, 200, accuracy), correction="fdr_bh")
-        calls.append([found.p_adjusted <= 0.05, adjust(found.p_value, "holm") <= 0.05])
+        calls.append([found.p_adjusted <= 0.05, ll.adjust_p_values(found.p_value, "holm") <= 0.05])
     fdr, holm = np.moveaxis(calls, 1, 0)
     true = (found.a.isin(["3", "4"]) == found.b.isin(["3", "4"])).to_numpy()
     share = fdr[:, true].sum(axis=1) / np.maximum(fdr.sum(axis=1), 1)
@@ -315,9 +314,17 @@ def test_recorded_systems():
     [
         (lambda t: ll.compare_all(t, correction="hochberg"), ValueError, "must be one of holm, fd"),
         (lambda t: ll.compare_all(t, baseline="q"), LookupError, "called 'q'; there are: w, x, y"),
-        (lambda t: ll.rank_intervals(t, resamples=0), ValueError, "resamples must be at least 1"),
+        (
+            lambda t: ll.rank_intervals(t, resamples=0),
+            ValueError,
+            "resamples must be a whole num",
+        ),
         (lambda t: ll.friedman_test(t[["w", "x"]]), ValueError, "needs at least 3 systems"),
-        (lambda t: ll.nemenyi_difference(1, 10), ValueError, "must be at least 2, not 1 and 10"),
+        (
+            lambda t: ll.nemenyi_difference(1, 10),
+            ValueError,
+            "n_systems must be a whole",
+        ),
     ],
 )
 def test_what_cannot_be_compared(table, call, error, message):

@@ -3,12 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from builders import four_errors, holds, near, two_groups
+from builders import holds, near, two_groups
 from scipy import stats
 from statsmodels.regression.linear_model import OLS
 
 import lleval_lib as ll
-from lleval_lib import online
 
 # Sample ratio -------------------------------------------------------------------------------------
 
@@ -92,7 +91,8 @@ def test_it_is_the_delta_method_of_a_ratio():
         ratio = total.sum() / size.sum()
         variance += (total - ratio * size).var() / len(size) / size.mean() ** 2
     found = ll.group_difference(y, treated, cluster=user)
-    assert found.difference.se**2 == pytest.approx(variance)
+    # CR2 makes up for what large users pull the ratio towards themselves.
+    assert 1 < found.difference.se**2 / variance < 1.01
 
 
 @pytest.mark.slow
@@ -118,7 +118,7 @@ def test_printed_groups():
     assert str(found).endswith("(n = 8 in 4 clusters, 95% interval)")
 
 
-@pytest.mark.parametrize(("shift", "p"), [(0.0, 1.0), (1.0, 0.0)])
+@pytest.mark.parametrize(("shift", "p"), [(0.0, 1.0), (0.5, 0.1), (1.0, 0.1)])
 def test_groups_without_spread(shift, p):
     treated = two_groups(6)
     assert ll.group_difference(shift * treated, treated).p_value == p
@@ -243,174 +243,6 @@ def test_printed_cuped():
     assert str(found) == f"{found.adjusted}; variance {found.variance_ratio:.2f} of the plain one's"
 
 
-# Looks --------------------------------------------------------------------------------------------
-
-PEEKING = {1: 0.05, 2: 0.083, 3: 0.107, 4: 0.126, 5: 0.142, 10: 0.193, 20: 0.248, 50: 0.320}
-
-
-@pytest.mark.parametrize(("looks", "error"), PEEKING.items())
-def test_published_error_of_peeking(looks, error):
-    """Armitage, McPherson & Rowe 1969, table 2; Jennison & Turnbull 2000, table 2.1."""
-    assert ll.peeking_error(looks) == pytest.approx(error, abs=5e-4)
-
-
-POCOCK = {2: 2.178, 3: 2.289, 4: 2.361, 5: 2.413}
-OBRIEN_FLEMING = {2: 1.977, 3: 2.004, 4: 2.024, 5: 2.040}
-
-
-@pytest.mark.parametrize("looks", POCOCK)
-def test_published_bounds(looks):
-    """Jennison & Turnbull 2000, tables 2.1 and 2.3."""
-    pocock = ll.group_sequential_bounds(looks, kind="pocock")
-    assert pocock == pytest.approx(np.full(looks, POCOCK[looks]), abs=6e-4)
-    strict = ll.group_sequential_bounds(looks)
-    shape = np.sqrt(looks / np.arange(1, looks + 1))
-    assert strict == pytest.approx(OBRIEN_FLEMING[looks] * shape, abs=6e-4 * shape.max())
-
-
-def test_published_bounds_at_other_levels():
-    """Jennison & Turnbull 2000, as above, at 1% and 10%."""
-    first = ll.group_sequential_bounds(5, "pocock", confidence=0.99)[0]
-    last = ll.group_sequential_bounds(5, confidence=0.9)[-1]
-    assert (first, last) == pytest.approx((2.986, 1.751), abs=6e-4)
-
-
-@pytest.mark.parametrize("kind", ["pocock", "obrien-fleming"])
-def test_one_look_is_the_usual_test(kind):
-    assert ll.group_sequential_bounds(1, kind) == pytest.approx([stats.norm.isf(0.025)])
-    assert ll.peeking_error(1, confidence=0.8) == pytest.approx(0.2)
-
-
-@pytest.mark.parametrize("kind", ["pocock", "obrien-fleming"])
-def test_scipys_normal_distribution_agrees(kind):
-    """P(no crossing) is the mass of a box under the normal with Corr(Z_j, Z_k) = √(j/k), j < k."""
-    k = np.arange(1, 4)
-    correlation = np.sqrt(np.minimum.outer(k, k) / np.maximum.outer(k, k))
-    bounds = ll.group_sequential_bounds(3, kind)
-    inside = stats.multivariate_normal(np.zeros(3), correlation).cdf(bounds, lower_limit=-bounds)
-    assert inside == pytest.approx(0.95, abs=1e-4)
-
-
-def test_many_looks_by_simulation():
-    rng = np.random.default_rng(0)
-    z = rng.normal(size=(20_000, 30)).cumsum(axis=1) / np.sqrt(np.arange(1, 31))
-    fooled = (abs(z) > stats.norm.isf(0.025)).any(axis=1).mean()
-    assert fooled == pytest.approx(ll.peeking_error(30), abs=four_errors(0.28, 20_000))
-    for kind in ("pocock", "obrien-fleming"):
-        crossed = (abs(z) > ll.group_sequential_bounds(30, kind=kind)).any(axis=1).mean()
-        assert crossed == near(0.05, 20_000)
-
-
-def test_more_looks_than_planned():
-    """What the docstring warns of: bounds for 5 looks, used for 20."""
-    bound = ll.group_sequential_bounds(5, kind="pocock")[0]
-    assert online._crossing(np.full(20, bound)) > 0.08
-
-
-def test_the_integral_has_converged(monkeypatch):
-    """More nodes change nothing that could be printed."""
-    leggauss = np.polynomial.legendre.leggauss
-    for looks, kind in ((5, "pocock"), (50, "obrien-fleming")):
-        bounds = ll.group_sequential_bounds(looks, kind=kind)
-        monkeypatch.setattr(np.polynomial.legendre, "leggauss", lambda n: leggauss(2 * n))
-        assert online._crossing(bounds) == pytest.approx(0.05, abs=1e-9)
-        monkeypatch.setattr(np.polynomial.legendre, "leggauss", leggauss)
-
-
-# Always-valid intervals ---------------------------------------------------------------------------
-
-
-def test_it_is_robbins_mixture():
-    """At its ends, the likelihood ratio averaged over N(0, tau²) reaches 1/0.05."""
-    values = np.random.default_rng(0).normal(size=50)
-    found = ll.confidence_sequence(values, planned=30, sd=1, first=1)
-    ratio = -online.special.lambertw(-(0.05**2) / np.e, -1).real - 1
-    tau2 = ratio / 30
-    for k in (1, 10, 50):
-        for end in ("low", "high"):
-            total = (values[:k] - found[end][k - 1]).sum()
-            evidence = np.exp(total**2 * tau2 / 2 / (1 + k * tau2)) / np.sqrt(1 + k * tau2)
-            assert evidence == pytest.approx(20)
-    assert found.estimate.to_list() == pytest.approx([values[: k + 1].mean() for k in range(50)])
-    assert found.n.to_list() == list(range(1, 51))
-
-
-def test_it_is_narrowest_where_planned():
-    def width(planned, confidence=0.95):
-        found = ll.confidence_sequence(np.zeros(2_000), planned, sd=1, confidence=confidence)
-        return (found.high - found.low).iloc[999] / 2
-
-    assert width(1_000) < min(width(900), width(1_100))
-    usual = stats.norm.isf(0.025) / np.sqrt(1_000)
-    assert width(1_000) / usual == pytest.approx(1.55, abs=0.005)
-    assert width(1_000, 0.99) > width(1_000)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("planned", [50, 1_000])
-@pytest.mark.parametrize("kind", ["normal", "share"])
-def test_with_a_known_spread_it_covers_at_all_times(kind, planned):
-    """From the first value on, for normal values, and for a share by Hoeffding's inequality."""
-    rng = np.random.default_rng(planned)
-    held = 0
-    for _ in range(500):
-        values = rng.normal(size=2_000) if kind == "normal" else rng.random(2_000) < 0.1
-        sd, truth = (1, 0) if kind == "normal" else (0.5, 0.1)
-        found = ll.confidence_sequence(values, planned, sd=sd, first=1)
-        held += ((found.low <= truth) & (truth <= found.high)).all()
-    assert held / 500 > 0.95 - four_errors(0.95, 500)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("p", "covered"), [(0.2, 0.96), (0.1, 0.93), (0.02, 0.81)])
-def test_coverage_at_all_times_with_an_estimated_spread(p, covered):
-    """The figures of the docstring: rare events need a later start."""
-    rng = np.random.default_rng(1)
-    held = np.zeros(2)
-    for _ in range(500):
-        values = (rng.random(3_000) < p).astype(float)
-        for k, first in enumerate((100, 2)):
-            found = ll.confidence_sequence(values, planned=1_000, first=first)
-            held[k] += ((found.low <= p) & (p <= found.high)).all()
-    assert held[0] / 500 == near(covered, 500)
-    assert held[1] / 500 < 0.6  # without a start-up: two equal answers have no spread at all
-
-
-def test_daily_intervals_of_the_usual_kind_do_not_cover_at_all_times():
-    rng = np.random.default_rng(0)
-    values = rng.normal(size=(300, 1_000))
-    n = np.arange(1, 1_001)
-    out = abs(values.cumsum(axis=1) / n) > 1.96 / np.sqrt(n)
-    assert out[:, 99:].any(axis=1).mean() > 0.2
-    sequences = [ll.confidence_sequence(v, planned=1_000) for v in values]
-    left = [((s.low > 0) | (s.high < 0)).any() for s in sequences]
-    assert np.mean(left) < 0.05 + four_errors(0.05, 300)
-
-
-def test_the_running_spread_is_the_standard_deviation_so_far():
-    values = np.random.default_rng(0).normal(size=50)
-    found = ll.confidence_sequence(values, planned=30, first=2)
-    for n in (2, 10, 50):
-        known = ll.confidence_sequence(values, planned=30, sd=values[:n].std(ddof=1), first=2)
-        assert found.high[n - 1] == pytest.approx(known.high[n - 1])
-
-
-def test_before_the_first_interval():
-    found = ll.confidence_sequence(np.arange(150) % 2, planned=100)
-    assert np.isinf(found.low[:99]).all()
-    assert np.isinf(found.high[:99]).all()
-    assert np.isfinite(found.iloc[99:].to_numpy()).all()
-
-
-def test_a_level_far_from_zero_costs_no_digits():
-    values = np.random.default_rng(0).normal(size=500)
-    near = ll.confidence_sequence(values, planned=400)
-    far = ll.confidence_sequence(values + 1e8, planned=400)
-    assert (far.high - far.low)[99:].to_numpy() == pytest.approx(
-        (near.high - near.low)[99:].to_numpy(), rel=1e-6
-    )
-
-
 # Errors say what is wrong and what to do ----------------------------------------------------------
 
 Y, X = [1.0, 0.0, 1.0, 1.0], [0.0, 1.0, 0.5, 1.0]
@@ -443,14 +275,6 @@ ARMS = [True, False, True, False]
         (lambda: ll.cuped(Y, [2, 1, 2, 1], ARMS), "covariate does not vary within the groups"),
         (lambda: ll.cuped([0.1] * 4, X, ARMS), "outcome does not vary within the groups"),
         (lambda: ll.cuped(Y, X, ARMS, cluster=list("xyzx")), "cluster 'x' has rows in both groups"),
-        (lambda: ll.peeking_error(0), "looks must be a positive whole number, not 0"),
-        (lambda: ll.peeking_error(2.5), "looks must be a positive whole number, not 2.5"),
-        (lambda: ll.group_sequential_bounds("5"), "looks must be a positive whole number"),
-        (lambda: ll.group_sequential_bounds(5, kind="haybittle"), "kind must be one of 'pocock',"),
-        (lambda: ll.confidence_sequence(Y, 0), "planned must be positive, not 0"),
-        (lambda: ll.confidence_sequence(Y, 10, sd=0), "sd must be positive, not 0"),
-        (lambda: ll.confidence_sequence(Y, 10, sd=np.nan), "sd must be positive, not nan"),
-        (lambda: ll.confidence_sequence(Y, 10, first=0), "first must be positive, not 0"),
     ],
 )
 def test_what_cannot_be_used(call, message):

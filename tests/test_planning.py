@@ -345,7 +345,7 @@ SCORES = [[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]
         (lambda: ll.variance_parts([1.0, 0.0]), r"2 by 2 or larger, found \(2,\)"),
         (lambda: ll.variance_parts([[1.0], [0.0]]), r"2 by 2 or larger, found \(2, 1\)"),
         (lambda: ll.variance_parts([[1.0, 0.0], [np.nan, 1.0]]), "row 1, column 0 is missing"),
-        (lambda: ll.variance_parts([["a", "b"]] * 2), "scores: expected a table of numbers"),
+        (lambda: ll.variance_parts([["a", "b"]] * 2), "scores: expected numbers, found texts"),
         (lambda: ll.variance_parts(np.ones((3, 3))), "all are equal"),
         (lambda: ll.variance_parts(SCORES).best_samples(0, 1), "item_cost must be above 0"),
     ],

@@ -14,7 +14,8 @@ def test_printed_interval():
     found = ll.mean_interval([1, 0, 1, 1, 0, 1], cluster=list("aabbcc"), confidence=0.999)
     # A 99.9% interval must not print as one of 100%.
     assert str(found) == (
-        f"0.667 [{found.low:.3f}, {found.high:.3f}] (n = 6 in 3 clusters, 99.9% interval)"
+        f"0.667 [{found.low:.3f}, {found.high:.3f}] (n = 6 in 3 clusters, 99.9% interval; "
+        "near 1 for so few items: see proportion_interval)"
     )
 
 
