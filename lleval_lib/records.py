@@ -184,7 +184,8 @@ def load_records(name: str) -> pd.DataFrame:
 
     "reviews": ten systems on the test films of ``load_reviews``. The file
     ``experiments/<name>.py`` makes them, ``results/<name>.toml`` says when and how that was done,
-    and a test scores a random sample of them anew. An unknown name raises a ``LookupError`` that
+    and a test scores a random sample of them anew. Where a score is whether the prediction is the
+    target, ``metric`` says "accuracy" and ``higher_is_better`` True. An unknown name raises a ``LookupError`` that
     lists those there are.
     """
     folder = Path(str(resources.files(__package__).joinpath("results")))
@@ -192,7 +193,10 @@ def load_records(name: str) -> pd.DataFrame:
     if not path.is_file():
         names = ", ".join(sorted(p.stem for p in folder.glob("*.parquet")))
         raise LookupError(f"no results are recorded as {name!r}; there are: {names}")
-    return unpacked(pd.read_parquet(path))
+    records = unpacked(pd.read_parquet(path))
+    if (records.score == (records.prediction == records.target)).all():
+        records = records.assign(metric="accuracy", higher_is_better=True)
+    return records
 
 
 def packed(records: pd.DataFrame) -> pd.DataFrame:
