@@ -185,8 +185,8 @@ def load_records(name: str) -> pd.DataFrame:
     "reviews": ten systems on the test films of ``load_reviews``. The file
     ``experiments/<name>.py`` makes them, ``results/<name>.toml`` says when and how that was done,
     and a test scores a random sample of them anew. Where a score is whether the prediction is the
-    target, ``metric`` says "accuracy" and ``higher_is_better`` True. An unknown name raises a ``LookupError`` that
-    lists those there are.
+    target, ``metric`` says "accuracy" and ``higher_is_better`` True. An unknown name
+    raises a ``LookupError`` that lists those there are.
     """
     folder = Path(str(resources.files(__package__).joinpath("results")))
     path = folder / f"{name}.parquet"

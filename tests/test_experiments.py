@@ -142,9 +142,10 @@ def test_written_answers_written_anew(records, lm, system):
 def test_tfidf_fitted_anew(records):
     then = records[records.system == "tf-idf"].reset_index(drop=True)
     anew = reviews.build("tf-idf")
-    assert anew.columns.drop("prompt").to_list() == then.columns.drop(
-        ["written", "metric", "higher_is_better"]
-    ).to_list()
+    assert (
+        anew.columns.drop("prompt").to_list()
+        == then.columns.drop(["written", "metric", "higher_is_better"]).to_list()
+    )
     assert (anew.prediction == then.prediction).mean() >= 0.99
     p_fresh, p_then = (np.exp(table.loglik_fresh.to_numpy()) for table in (anew, then))
     assert p_fresh == pytest.approx(p_then, abs=0.01)

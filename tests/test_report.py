@@ -14,16 +14,18 @@ from statsmodels.stats.multitest import multipletests
 import lleval_lib as ll
 from lleval_lib import many
 from lleval_lib.records import make_records
+from lleval_lib.report_views import colors
 from lleval_lib.terms import CORRECTIONS, TERMS
 
 LM_EVAL = Path(__file__).parent / "logs" / "lm_eval"
 
 
-def table(system, scores, task="t", clusters=None, first=0):
+def table(system, scores, task="t", clusters=None, first=0, better=True, **more):
     """Return the records of a system on the items numbered from `first`."""
     names = [f"i{first + k}" for k in range(len(scores))]
     items = pd.DataFrame({"item_id": names, "cluster": clusters or names, "target": "yes"})
-    return make_records(system, task, items, prediction="yes", score=scores)
+    more["higher_is_better"] = better
+    return make_records(system, task, items, prediction="yes", score=scores, missing="keep", **more)
 
 
 def draw(rng, n=120, p=0.6):
@@ -126,9 +128,9 @@ def test_only_common_items_are_compared_and_what_is_left_out_is_said():
     ("a", "b", "warning"),
     [
         ([0, 1] * 20, [1, 1, 0, 1] * 10, "t: nothing is clustered, so every item counts as indep"),
-        ([0, 1] * 10, [1, 1, 0, 1] * 5, "t: there are only 20 items; with fewer than 30, interva"),
+        ([0, 1] * 10, [1, 1, 0, 1] * 5, "t: there are fewer than 30 items; intervals tend to be"),
         ([0, 1] * 20, [1] * 40, "t: all scores of b are 1; an interval without width does not"),
-        ([0, 1] * 20, [0, 1] * 20, "t: b and a differ by +0 on every item; the test does not"),
+        ([0, 1] * 20, [0, 1] * 20, "t: b and a have the same score on every item; the test does"),
         ([0, 1] * 20, [2, 3] * 20, "t: b and a differ by +2 on every item"),
         ([0.1, 0.7] * 20, [0.2, 0.8] * 20, "t: b and a differ by +0.1 on every item"),
     ],
@@ -150,15 +152,20 @@ def logged():
     ]
 
 
+def better(records):
+    """Return records that say that higher is better."""
+    return [table.assign(higher_is_better=True) for table in records]
+
+
 def test_few_clusters(logged):
-    (warning,) = ll.comparison_report(logged).warnings
-    assert warning.startswith("reviews: there are only 12 clusters; with fewer than 30")
+    (warning,) = ll.comparison_report(better(logged)).warnings
+    assert warning.startswith("reviews: there are fewer than 30 clusters; intervals tend")
 
 
 def test_logs_of_different_versions(logged):
     a, b = logged
     report = ll.comparison_report([a, b.assign(source="lm-eval 0.4.9")])
-    said = "different versions (sentiment by lm-eval 0.4.13; critic by lm-eval 0.4.9)"
+    said = "different versions (lm-eval 0.4.13 for sentiment; lm-eval 0.4.9 for critic)"
     assert any(said in warning for warning in report.warnings)
 
 
@@ -226,20 +233,20 @@ A, B = table("a", [0, 1]), table("b", [0, 1])
     ("records", "options", "error", "message"),
     [
         ([], {}, ValueError, "there are no records"),
-        ([A], {}, ValueError, "no task has records of two systems"),
-        ([A, B.assign(task="u")], {}, ValueError, "no task has records of two systems"),
+        ([A], {}, ValueError, "t: nothing is compared, because only a answered it"),
+        ([A, B.assign(task="u")], {}, ValueError, "u: nothing is compared, because only b answ"),
         ([A, A], {}, ValueError, "'a' stands in table 1 and in table 2"),
         (
             [A, table("b", [0, 1], first=9)],
             {},
             ValueError,
-            "no item of the task 't' in common: were they run on the same data",
+            "t: nothing is compared, because the systems have no item in common. Were they run",
         ),
         (
             [A, B.assign(target="no")],
             {},
             ValueError,
-            "column 'target': item 'i0' is not the same in a and b",
+            "task 't': column 'target': item 'i0' is not the same in a and b",
         ),
         ([A, B], {"baseline": "z"}, LookupError, "no system is called 'z'; there are: a, b"),
         ([A, B], {"correction": "tukey"}, ValueError, "correction must be one of"),
@@ -392,3 +399,104 @@ def test_page_in_a_browser(browser, tmp_path, three):
             )
             assert min(sizes) >= 12
     assert faults == []
+
+
+# Which way is better -----------------------------------------------------------------------------
+
+
+def errors(better, scale=1):
+    """Return records of two systems whose score is an error, small for "exact"."""
+    rng = np.random.default_rng(6)
+    small, large = rng.random(60) * 0.2, rng.random(60) * 0.2 + 0.7
+    return [
+        table("exact", scale * small, better=better, metric="mae"),
+        table("sloppy", scale * large, better=better, metric="mae"),
+    ]
+
+
+@pytest.mark.parametrize("scale", [1, 0.01, 30])
+def test_lower_is_better_turns_the_verdict_and_the_colours(scale):
+    report = ll.comparison_report(errors(False, scale))
+    (d,) = report.differences.itertuples()
+    assert d.estimate > 0
+    assert report.verdicts() == [
+        f"exact is better than sloppy by {d.estimate:.3g} (mae, lower is better); a difference "
+        f"below {d.low:.3g} is excluded"
+    ]
+    assert colors(report) == [ll.ORANGE]
+    for text in (report.to_html(), report.to_markdown("f.png")):
+        assert "Blue: better than exact; orange: worse; grey: not decided." in text
+    turned = ll.comparison_report(errors(False, scale), baseline="sloppy")
+    assert colors(turned) == [ll.BLUE]
+    assert turned.verdicts()[0].startswith("exact is better than sloppy by")
+
+
+def test_an_undecided_error_is_measured_as_one():
+    rng = np.random.default_rng(7)
+    records = [table(name, rng.random(60), better=False) for name in "ab"]
+    (d,) = ll.comparison_report(records).differences.itertuples()
+    assert ll.comparison_report(records).verdicts() == [
+        f"not decided: b - a may be anything from {d.low:+.3g} to {d.high:+.3g} (lower is better)"
+    ]
+
+
+def test_where_nobody_says_which_way_is_better_the_report_says_higher():
+    report = ll.comparison_report(errors(None))
+    assert report.verdicts()[0].startswith("sloppy is higher than exact by ")
+    assert colors(report) == [ll.BLUE]
+    assert "Blue: higher than exact; orange: lower; grey: not decided." in report.to_html()
+    for text in (str(report), report.to_html(), report.to_markdown()):
+        said = re.sub(r"\s+", " ", text)
+        assert "better than" not in said
+        assert "the records do not say which way is better" in said
+        assert "--lower-is-better" in said
+    plain = [records.drop(columns="higher_is_better") for records in errors(None)]
+    assert str(ll.comparison_report(plain)) == str(report)
+
+
+def test_the_caller_says_which_way_is_better():
+    expected = ll.comparison_report(errors(False))
+    for told in (False, {"t": False}):
+        found = ll.comparison_report(errors(None), higher_is_better=told)
+        assert found.verdicts() == expected.verdicts()
+        assert found.warnings == expected.warnings
+    against = ll.comparison_report(errors(False), higher_is_better=True)
+    assert against.verdicts()[0].startswith("sloppy is better than exact by ")
+    said = "t: you say that higher is better, the records that lower is; the report follows you."
+    assert said in against.warnings
+    two = [pd.concat([part, part.assign(task="u")]) for part in errors(None)]
+    words = ll.comparison_report(two, higher_is_better={"u": False})
+    assert [said.split(" than")[0] for said in words.verdicts()] == [
+        *["sloppy is higher", "exact is better"]
+    ]
+    assert "or higher where nobody says which way is better" in words.to_markdown("f.png")
+
+
+@pytest.mark.parametrize(
+    ("records", "told", "error", "message"),
+    [
+        (
+            [errors(True)[0], errors(False)[1]],
+            None,
+            ValueError,
+            "the records of task 't' say of some systems that higher is better and of others that",
+        ),
+        (errors("no"), None, ValueError, "column 'higher_is_better' of task 't' must hold True, F"),
+        (errors(None), "up", ValueError, "higher_is_better must be True, False or None, not 'up'"),
+        (errors(None), {"u": True}, LookupError, "names the task 'u'; there are: t"),
+    ],
+)
+def test_no_clear_direction(records, told, error, message):
+    with pytest.raises(error, match=message):
+        ll.comparison_report(records, higher_is_better=told)
+
+
+def test_directions_that_differ_are_mended_by_the_caller():
+    report = ll.comparison_report([errors(True)[0], errors(False)[1]], higher_is_better=False)
+    assert report.verdicts()[0].startswith("exact is better than sloppy")
+
+
+def test_recorded_results_say_that_accuracy_is_better():
+    records = ll.load_records("reviews")
+    two = records[records.system.isin(["majority", "tf-idf"])]
+    assert "is better than" in ll.comparison_report(two).verdicts()[0]
