@@ -4,6 +4,7 @@ The statistics are those of `mean_interval`, `compare_all` and `minimum_detectab
 they are only put together, and `report_views` writes them down as text, Markdown or HTML.
 """
 
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,9 +80,11 @@ class Report:
             path, text = folder / "report.html", self.to_html()
         else:
             path, text = folder / "report.md", self.to_markdown("forest.png")
-            with plt.rc_context():
+            with plt.rc_context(), warnings.catch_warnings():
                 use_style()
                 self.plot()
+                # matplotlib's own font has no Chinese; the tables have the names.
+                warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
                 plt.savefig(folder / "forest.png", dpi=150)
                 plt.close()
         # A log may hold half an emoji, which is no text that can be written.
@@ -150,10 +153,10 @@ def comparison_report(
     gaps["p_adjusted"] = gaps.groupby(gaps.kind == "part").p_value.transform(adjust, correction)
     gaps["detectable"] = _detectable(gaps, confidence)
     compared = set(gaps.task)
-    warnings: dict[str, list[str]] = {}
+    about_what: dict[str, list[str]] = {}
     for task, sentence in [*lacking, *said, *(note for note in unsure if note[0] in compared)]:
-        warnings.setdefault(sentence, []).append(task)
-    told = (f"{listed(tasks)}: {sentence}" for sentence, tasks in warnings.items())
+        about_what.setdefault(sentence, []).append(task)
+    told = (f"{listed(tasks)}: {sentence}" for sentence, tasks in about_what.items())
     return Report(systems, gaps, tuple(told), confidence, correction)
 
 
@@ -177,7 +180,7 @@ def _case(records, baseline, about, confidence) -> tuple[pd.DataFrame, pd.DataFr
         said += [(task, sentence) for sentence in limits(part, gaps[task])]
     whole, held, notes = wholes(tables, about)
     if not units and not whole:
-        reasons = " ".join(f"{task}: {sentence}" for task, sentence in said)
+        reasons = " ".join(f"{task}: {sentence}" for task, sentence in said + notes)
         raise ValueError(
             f"nothing can be compared: give two systems or more on the same items. {reasons}"
         )

@@ -65,7 +65,7 @@ def settled(
     if not gaps.any():
         return [records], []
     counts = records.system[gaps].value_counts(sort=False)
-    told = " and ".join(f"{count:,} of {name}" for name, count in counts.items())
+    told = ", ".join(f"{count:,} of {name}" for name, count in counts.items())
     told = told.replace(" of ", " items of " if counts.iloc[0] > 1 else " item of ", 1)
     told += " has no score" if gaps.sum() == 1 else " have no score"
     tasks = list(records.task[gaps].unique())

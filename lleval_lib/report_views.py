@@ -87,12 +87,8 @@ def _interval(report) -> str:
 
 def _cells(report, means, differences) -> tuple[list, list]:
     """Return both tables as rows of text, the first of which is the heading."""
-    d = table_digits(means)
     first = [("system", "mean", _interval(report))]
-    first += [
-        (m.system, f"{m.estimate:.{d}f}", f"[{m.low:.{d}f}, {m.high:.{d}f}]")
-        for m in means.itertuples()
-    ]
+    first += [(name, *cells) for name, cells in zip(means.system, _mean_cells(means), strict=True)]
     d = table_digits(differences)
     heading = (f"against {differences.a.iloc[0]}", "difference", _interval(report))
     second = [(*heading, "p", "adjusted", "detectable")]
@@ -100,6 +96,14 @@ def _cells(report, means, differences) -> tuple[list, list]:
         numbers = (_p_cell(row.p_value), _p_cell(row.p_adjusted), _detectable_cell(row, d))
         second.append((row.b, *_difference_cells(row, d), *numbers))
     return first, second
+
+
+def _mean_cells(means) -> list[tuple[str, str]]:
+    d = table_digits(means)
+    return [
+        (f"{row.estimate:.{d}f}", f"[{row.low:.{d}f}, {row.high:.{d}f}]")
+        for row in means.itertuples()
+    ]
 
 
 def _line_cells(report, rows) -> list:
@@ -114,7 +118,9 @@ def _line_cells(report, rows) -> list:
 
 
 def _difference_cells(row, d: int) -> tuple[str, str]:
-    return f"{row.estimate:+.{d}f}", f"[{row.low:+.{d}f}, {row.high:+.{d}f}]"
+    # Without spread there is no interval; one without width would look like certainty.
+    ends = f"[{row.low:+.{d}f}, {row.high:+.{d}f}]" if row.se > 0 else "-"
+    return f"{row.estimate:+.{d}f}", ends
 
 
 def _p_cell(p: float) -> str:
@@ -128,32 +134,35 @@ def _detectable_cell(row, d: int = 3) -> str:
 def as_text(report) -> str:
     """Return the report for a terminal of 100 columns."""
     lines = []
+    names = report.systems.system
+    short = short_names(names) | short_names(report.systems.task, 25)
+    short |= {f"against {name}": f"against {text}" for name, text in short_names(names, 26).items()}
     for task, size, means, differences in _sections(report):
         lines += [f"{task}: {size}", ""]
         for table in _cells(report, means, differences):
-            lines += [*_aligned(table), ""]
+            lines += [*_aligned(table, short), ""]
         lines += [_filled("", verdict) for verdict in differences.verdict] + [""]
     for heading, rows, sentence in _lines(report):
-        lines += [heading, "", *_aligned(_line_cells(report, rows), 25), "", _filled("", sentence)]
-        lines += [""]
+        lines += [heading, "", *_aligned(_line_cells(report, rows), short), ""]
+        lines += [_filled("", sentence), ""]
     if (report.differences.kind == "part").any():
         lines += [_filled("", f"p is adjusted by {family_note(report)}."), ""]
     lines += [_filled("! ", warning) for warning in report.warnings]
     return "\n".join(lines).rstrip()
 
 
-def _aligned(table, most: int = 34) -> list[str]:
-    short = short_names((row[0] for row in table), most)
-    table = [(short[name], *cells) for name, *cells in table]
+def _aligned(table, short: dict[str, str]) -> list[str]:
+    table = [(short.get(name, name), *cells) for name, *cells in table]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in table
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
+        for row in table
     ]
 
 
 def _filled(mark: str, sentence: str) -> str:
-    whole = {"break_on_hyphens": False}  # names and options are copied as they stand
-    return fill(sentence, 100, initial_indent=mark, subsequent_indent="  ", **whole)
+    # Names and options are copied from here, so that none may be broken at its hyphens.
+    return fill(sentence, 100, initial_indent=mark, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def as_markdown(report, figure: str | None) -> str:
@@ -196,13 +205,18 @@ def row_names(report) -> list[str]:
     many = [d[name].nunique() > 1 for name in ("task", "b")]
     names = d.task + ": " + d.b if all(many) else d.task if many[0] else d.b
     short = short_names(names, 48)
-    return [short[name].replace("$", r"\$") for name in names]  # matplotlib reads $ as a formula
+    return [_label(short[name]) for name in names]
 
 
 def axis_label(report) -> str:
     """Return what the axis of the figure shows."""
     (a,) = report.differences.a.unique()
-    return f"difference from {short_names([a], 48)[a]}".replace("$", r"\$")
+    return _label(f"difference from {short_names([a], 48)[a]}")
+
+
+def _label(text: str) -> str:
+    # matplotlib reads $ as a formula, and cannot draw half an emoji.
+    return text.replace("$", r"\$").encode("utf-8", "replace").decode()
 
 
 @cache
@@ -217,32 +231,14 @@ def _template() -> jinja2.Template:
 
 def as_html(report, whole: bool) -> str:
     """Return the report as a `whole` page, or as the element that a notebook shows."""
-    sections = [
-        {
-            "heading": task,
-            "size": size,
-            "against": differences.a.iloc[0],
-            "means": _panel(means.system, means.assign(color=BLUE, note="")),
-            "differences": _panel(differences.b, differences, "+", reference=0),
-            "legend": legend(report, differences),
-            "verdicts": differences.verdict,
-        }
-        for task, size, means, differences in _sections(report)
-    ]
-    sections += [
-        {
-            "heading": heading,
-            "size": "",
-            "against": rows.a.iloc[0],
-            "means": None,
-            "differences": _panel(
-                rows.task, rows.assign(note=[_line_note(r) for r in rows.itertuples()]), "+", 0
-            ),
-            "legend": legend(report, rows),
-            "verdicts": [sentence],
-        }
-        for heading, rows, sentence in _lines(report)
-    ]
+    sections = []
+    for task, size, means, gaps in _sections(report):
+        numbers = [" ".join(cells) for cells in _mean_cells(means)]
+        panel = _panel(means.system, means.assign(color=BLUE, note=""), numbers)
+        sections.append(_section(report, task, size, panel, gaps.b, gaps, gaps.verdict))
+    for heading, rows, sentence in _lines(report):
+        rows = rows.assign(note=[_line_note(row) for row in rows.itertuples()])
+        sections.append(_section(report, heading, "", None, rows.task, rows, [sentence]))
     return _template().render(
         whole=whole,
         title=_title(report),
@@ -251,6 +247,20 @@ def as_html(report, whole: bool) -> str:
         warnings=report.warnings,
         terms=_how_to_read(report),
     )
+
+
+def _section(report, heading, size, means, names, gaps, verdicts) -> dict:
+    d = table_digits(gaps)
+    numbers = [" ".join(_difference_cells(row, d)).removesuffix(" -") for row in gaps.itertuples()]
+    return {
+        "heading": heading,
+        "size": size,
+        "against": gaps.a.iloc[0],
+        "means": means,
+        "differences": _panel(names, gaps, numbers, reference=0),
+        "legend": legend(report, gaps),
+        "verdicts": verdicts,
+    }
 
 
 def _small_print(row) -> str:
@@ -263,14 +273,10 @@ def _line_note(row) -> str:
     return f"{means}; {row.n:,} items; adjusted p {p_text(row.p_adjusted).removeprefix('p ')}"
 
 
-def _panel(names, table, sign: str = "", reference: float | None = None) -> dict:
+def _panel(names, table, numbers, reference: float | None = None) -> dict:
     """Return what a forest plot in HTML shows; `place` gives where, in percent of its width."""
     ends = [*table.low, *table.high, *([] if reference is None else [reference])]
     ticks = MaxNLocator(4).tick_values(min(ends), max(ends))
-    form = f"{sign}.{table_digits(table)}f"
-    numbers = [
-        f"{row.estimate:{form}} [{row.low:{form}}, {row.high:{form}}]" for row in table.itertuples()
-    ]
     return {
         "rows": list(table.assign(name=names, numbers=numbers).itertuples()),
         "ticks": ticks,

@@ -15,6 +15,7 @@ import lleval_lib as ll
 from lleval_lib import many
 from lleval_lib.records import make_records
 from lleval_lib.report_views import colors
+from lleval_lib.report_words import short_names
 from lleval_lib.terms import CORRECTIONS, TERMS
 
 LM_EVAL = Path(__file__).parent / "logs" / "lm_eval"
@@ -500,3 +501,318 @@ def test_recorded_results_say_that_accuracy_is_better():
     records = ll.load_records("reviews")
     two = records[records.system.isin(["majority", "tf-idf"])]
     assert "is better than" in ll.comparison_report(two).verdicts()[0]
+
+
+# Benchmarks of several tasks ----------------------------------------------------------------------
+
+
+def subjects(rng, names, p, k=7, **more):
+    """Return records of systems on k subjects of 6, 8, 10, … questions each."""
+    return [
+        table(
+            name, draw(rng, 6 + 2 * place, p[name]), f"subject {place}", first=100 * place, **more
+        )
+        for name in names
+        for place in range(k)
+    ]
+
+
+@pytest.fixture
+def benchmark():
+    rng = np.random.default_rng(8)
+    parts = subjects(rng, "ab", {"a": 0.2, "b": 0.97}, group="mmlu", metric="acc")
+    return pd.concat(parts, ignore_index=True)
+
+
+def wide(records):
+    """Return the scores of two systems by task and item."""
+    return records.pivot(index=["task", "item_id"], columns="system", values="score")
+
+
+def test_a_benchmark_gets_its_one_answer_first(benchmark):
+    report = ll.comparison_report(benchmark)
+    assert list(report.differences.task[:2]) == ["mmlu (all items)", "mmlu (mean of 7 tasks)"]
+    assert list(report.differences.kind) == ["benchmark"] * 2 + ["part"] * 7
+    pooled, macro = list(report.differences.itertuples())[:2]
+    scores = wide(benchmark)
+    by_hand = stats.ttest_1samp(scores.b - scores.a, 0)
+    assert pooled.estimate == pytest.approx((scores.b - scores.a).mean())
+    assert pooled.p_value == pytest.approx(by_hand.pvalue)
+    assert (pooled.low, pooled.high) == pytest.approx(tuple(by_hand.confidence_interval(0.95)))
+    gaps = (scores.b - scores.a).groupby("task", sort=False)
+    k = len(gaps)
+    assert macro.estimate == pytest.approx(gaps.mean().mean())
+    assert macro.se == pytest.approx(np.sqrt((gaps.sem() ** 2).sum()) / k)
+    assert (pooled.mean_a, pooled.mean_b) == pytest.approx((scores.a.mean(), scores.b.mean()))
+    assert (macro.mean_a, macro.mean_b) == pytest.approx(
+        tuple(scores.groupby("task").mean().mean())
+    )
+    means = report.systems.set_index(["task", "system"]).estimate
+    assert means["mmlu (mean of 7 tasks)", "b"] == pytest.approx(macro.mean_b)
+    assert means["mmlu (all items)", "b"] == pytest.approx(pooled.mean_b)
+    # The answers are a family of their own, and so are the subjects.
+    p, adjusted = report.differences.p_value, report.differences.p_adjusted
+    for family in (slice(0, 2), slice(2, None)):
+        holm = multipletests(p[family], method="holm")[1]
+        assert adjusted[family].to_numpy() == pytest.approx(holm)
+    assert report.verdicts()[0].startswith("b is better than a by ")
+
+
+def test_many_tasks_have_one_line_each(benchmark):
+    report = ll.comparison_report(benchmark)
+    note = "Holm's correction for 2 comparisons of whole benchmarks and, apart from these, for 7 of"
+    for text in (str(report), report.to_markdown(), unescape(report.to_html())):
+        assert text.index("mmlu (all items)") < text.index("b against a")
+        assert note in re.sub(r"\s+", " ", text)
+    rows = [line for line in str(report).splitlines() if line.startswith("subject 3 ")]
+    d = report.differences.set_index("task").loc["subject 3"]
+    (row,) = rows
+    assert row.split()[2:6] == [*["12", f"{d.mean_a:.3f}", f"{d.mean_b:.3f}", f"{d.estimate:+.3f}"]]
+    assert max(map(len, str(report).splitlines())) <= 100
+    words = report.differences.query("kind == 'part'")
+    better = int((words.p_adjusted <= 0.05).sum())
+    assert better > 0
+    assert f"of 7 tasks b is better on {better}; {7 - better} are not decided" in str(report)
+    page = report._repr_html_()
+    assert page.count("<h2>") == 3
+    assert page.count("<circle") == 2 * 3 + 7
+    assert len(report.plot().get_yticklabels()) == 9
+    none = ll.comparison_report(benchmark.assign(score=draw(np.random.default_rng(0), 168)))
+    assert "none of 7 tasks decides between b and a" in str(none)
+
+
+def test_tasks_of_one_metric_have_a_mean_and_other_tasks_stand_alone():
+    rng = np.random.default_rng(9)
+    p = {"a": 0.5, "b": 0.6, "c": 0.7}
+    parts = subjects(rng, "ab", p, 3, metric="acc")
+    report = ll.comparison_report(_two(parts))
+    assert report.differences.task[0] == "all tasks (mean of 3 tasks)"
+    assert list(report.differences.kind) == ["benchmark"] + ["part"] * 3
+    other = [table(name, draw(rng), "essay", metric="f1") for name in "ab"]
+    report = ll.comparison_report(_two([*parts, *other]))
+    assert report.differences.task[0] == "acc (mean of 3 tasks)"
+    assert list(report.differences.kind) == ["benchmark"] + ["part"] * 3 + ["task"]
+    one_family = report.differences.query("kind != 'part'")
+    holm = multipletests(one_family.p_value, method="holm")[1]
+    assert one_family.p_adjusted.to_numpy() == pytest.approx(holm)
+    # An error and an accuracy have no mean; of nothing known, nothing is put together.
+    turned = [part.assign(higher_is_better=k % 3 > 0) for k, part in enumerate(parts)]
+    assert ll.comparison_report(_two(turned)).differences.task[0] == "all tasks (mean of 2 tasks)"
+    plain = [part.drop(columns="metric") for part in parts]
+    assert set(ll.comparison_report(_two(plain)).differences.kind) == {"task"}
+
+
+def _two(parts):
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_a_system_that_lacks_a_task_is_left_out_of_the_mean():
+    rng = np.random.default_rng(10)
+    p = {"a": 0.5, "b": 0.6, "c": 0.7}
+    parts = subjects(rng, "abc", p, 3, group="mmlu", metric="acc")
+    report = ll.comparison_report(_two(parts[:-1]))
+    whole = report.differences[report.differences.kind == "benchmark"]
+    assert set(whole.b) == {"b"}
+    assert set(whole.n) == {6 + 8 + 10}
+    assert "mmlu: c did not answer all 3 tasks and is left out here." in report.warnings
+
+
+def test_clusters_across_tasks():
+    """A film in two tasks is one film: the mean of all items knows it, that of tasks cannot."""
+    rng = np.random.default_rng(11)
+    films = [f"film {k // 3}" for k in range(60)]
+    parts = [
+        table(name, draw(rng, 60), task, films, group="films", metric="acc")
+        for name in "ab"
+        for task in ("t1", "t2")
+    ]
+    records = _two(parts)
+    report = ll.comparison_report(records)
+    (row,) = report.differences[report.differences.kind == "benchmark"].itertuples()
+    assert (row.task, row.n, row.n_clusters) == ("films (all items)", 120, 20)
+    a, b = (records[records.system == name] for name in "ab")
+    d = ll.compare(a.score, b.score, cluster=a.cluster).difference
+    assert (row.estimate, row.se) == pytest.approx((d.estimate, d.se))
+    assert any("clusters lie in several of its tasks" in said for said in report.warnings)
+    one = [part.assign(cluster="en") for part in parts]
+    with pytest.raises(ValueError, match="films: all its items lie in one cluster"):
+        ll.comparison_report(_two(one))
+
+
+# One bad task, odd names, odd scores --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (lambda part: part.head(1), "all it has is one item, which does not show how items vary"),
+        (lambda part: part.assign(cluster="en"), "all it has is one cluster, 'en', which does not"),
+        (
+            lambda part: part.assign(item_id=part.system + part.item_id),
+            "the systems have no item in common. Were they run on the same data, and with the same",
+        ),
+    ],
+)
+def test_one_bad_task_does_not_cost_the_others(bad, said):
+    rng = np.random.default_rng(12)
+    good = [table(name, draw(rng)) for name in "ab"]
+    one = [bad(table(name, draw(rng), "bad")) for name in "ab"]
+    report = ll.comparison_report(_two([*good, *one]))
+    assert set(report.differences.task) == {"t"}
+    assert any(w.startswith(f"bad: nothing is compared, because {said}") for w in report.warnings)
+    with pytest.raises(ValueError, match=f"nothing can be compared: .* bad: nothing .*{said}"):
+        ll.comparison_report(_two(one))
+
+
+def test_a_subject_of_one_item_counts_in_the_mean_of_all_items(benchmark):
+    lonely = [table(n, [1.0], "lonely", first=999, group="mmlu", metric="acc") for n in "ab"]
+    report = ll.comparison_report([_two([benchmark, *lonely])])
+    pooled, macro = list(report.differences.itertuples())[:2]
+    assert (pooled.n, macro.n) == (len(wide(benchmark)) + 1, len(wide(benchmark)))
+    assert macro.task == "mmlu (mean of 7 tasks)"
+    assert any("lonely: nothing is compared" in said for said in report.warnings)
+
+
+def test_shuffled_samples_are_named():
+    rng = np.random.default_rng(13)
+    ids = [f"{k}" for k in range(60)]
+    a = table("a", draw(rng, 60), sample_id=ids)
+    b = table("b", draw(rng, 60), first=40, sample_id=ids)
+    said = "The logs give 40 samples the same id but another content: the samples were shuffled, or"
+    assert any(said in warning for warning in ll.comparison_report([a, b]).warnings)
+    with pytest.raises(ValueError, match="give 60 samples the same id but another content"):
+        ll.comparison_report([a, table("b", draw(rng, 60), first=99, sample_id=ids)])
+    known = ll.comparison_report([a, table("b", draw(rng, 60), sample_id=ids)])
+    assert not any("another content" in warning for warning in known.warnings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            {"setting_shots": ("0", "5")},
+            "t: the systems were not run alike: shots is 0 for a; 5 fo",
+        ),
+        ({"setting_version": ("1", "2")}, "t: the systems were not run alike: version is 1 for a;"),
+        (
+            {"metric": ("acc", "match")},
+            "t: the scores are of different metrics (acc for a; match f",
+        ),
+        (
+            {"setting_template": ("{{ x }}\n" + 99 * "y" + "1", "{{ x }}\n" + 99 * "y" + "2")},
+            "t: the systems were not run alike: template is ",
+        ),
+    ],
+)
+def test_runs_that_differ_are_named(settings, said):
+    rng = np.random.default_rng(14)
+    parts = [
+        table(name, draw(rng, 60), **{key: values[k] for key, values in settings.items()})
+        for k, name in enumerate("ab")
+    ]
+    (found,) = [w for w in ll.comparison_report(parts).warnings if w.startswith(said)]
+    assert len(found) < 220
+    assert "\n" not in found
+    alike = [part.assign(**{key: "0" for key in settings}) for part in parts]
+    unknown = [parts[0], parts[1].drop(columns=list(settings))]
+    for records in (alike, unknown):
+        warnings = ll.comparison_report(records).warnings
+        assert not any("not run alike" in w or "different metrics" in w for w in warnings)
+
+
+def test_equal_scores_are_said_to_be_equal():
+    scores = draw(np.random.default_rng(15), 40)
+    report = ll.comparison_report([table("a", scores), table("b", scores)])
+    assert report.verdicts() == ["not decided: all 40 items have the same score in both, b and a"]
+    for text in (str(report), report.to_markdown(), report.to_html()):
+        assert "[+0.000, +0.000]" not in text
+        assert "+0.0 to" not in text
+    # Each film has one right answer of either system: no cluster differs, though items do.
+    films = [f"film {k // 2}" for k in range(80)]
+    records = [table("a", [0, 1] * 40, clusters=films), table("b", [1, 0] * 40, clusters=films)]
+    assert ll.comparison_report(records).verdicts() == [
+        "not decided: b and a have the same mean in every cluster"
+    ]
+    shifted = [table("a", [2, 3] * 20), table("b", [4, 5] * 20)]
+    assert ll.comparison_report(shifted).verdicts() == [
+        "b is better than a by 2, with no spread, so that no test applies"
+    ]
+
+
+@pytest.mark.parametrize("size", [1e-4, 1e-6])
+def test_small_differences_keep_their_digits(size):
+    rng = np.random.default_rng(16)
+    base = rng.random(80) / 2
+    report = ll.comparison_report([table("a", base), table("b", base + size * rng.random(80))])
+    (d,) = report.differences.itertuples()
+    (row,) = [line.split() for line in str(report).splitlines() if line.startswith("b  ")][1:]
+    assert float(row[1]) == pytest.approx(d.estimate, rel=0.15)
+    assert float(row[2].strip("[,")) == pytest.approx(d.low, rel=0.15)
+    gap, least = re.findall(r"[\d.e-]+(?= points| is)", report.verdicts()[0])
+    assert float(gap) == pytest.approx(100 * d.estimate, rel=0.15)
+    assert float(least) == pytest.approx(100 * d.low, rel=0.15)
+
+
+CHECKPOINTS = [
+    f"/data/checkpoints/llama-8b/step-{step}/export/huggingface" for step in (10000, 20000, 20001)
+]
+
+
+def test_names_are_short_and_never_alike():
+    assert list(short_names(["a", "b"]).values()) == ["a", "b"]
+    short = short_names(CHECKPOINTS)
+    assert all("step-" in text and len(text) <= 34 for text in short.values())
+    for step in ("10000", "20000", "20001"):
+        (text,) = [text for name, text in short.items() if step in name]
+        assert step in text
+    # Names that differ in two far places, or only after a long agreement.
+    hard = [f"{x}{'m' * 60}{y}{'n' * 60}" for x in "ab" for y in "cd"] + ["…" * 34, "…" * 35]
+    short = short_names(hard)
+    assert len(set(short.values())) == len(hard)
+    assert max(map(len, short.values())) <= 34
+
+
+def test_long_names_in_the_report():
+    rng = np.random.default_rng(17)
+    report = ll.comparison_report([table(name, draw(rng)) for name in CHECKPOINTS])
+    rows = [line for line in str(report).splitlines() if "step-" in line and "  0." in line]
+    assert len({row.split("  ")[0] for row in rows}) == 3
+    labels = [text.get_text() for text in report.plot().get_yticklabels()]
+    assert len(set(labels)) == 2
+    dollars = ll.comparison_report([table(f"${name}_{{$", draw(rng)) for name in "ab"])
+    dollars.plot().figure.canvas.draw()
+    with pytest.raises(ValueError, match="a system in the records has an empty name: name it"):
+        ll.comparison_report([table("", [0, 1]), table("b", [0, 1])])
+
+
+@pytest.mark.parametrize(
+    ("records", "message"),
+    [
+        ({"a": 1}, "records are a dict: give a table of records or a list of them"),
+        ("runs/a", "records are a str: give a table"),
+        (None, "records are a NoneType: give a table"),
+        (["runs/a", "runs/b"], "records hold a str: give a table"),
+        (pd.DataFrame(), "records lack the column 'system'"),
+        (table("a", [0, 1]).head(0), "the table of records is empty"),
+    ],
+)
+def test_what_is_no_table_of_records(records, message):
+    with pytest.raises(ValueError, match=message):
+        ll.comparison_report(records)
+
+
+def test_half_an_emoji_can_be_written(tmp_path):
+    rng = np.random.default_rng(18)
+    broken = table("a", draw(rng)).astype({"system": object})
+    broken["system"] = pd.Series(["a\ud83d"] * len(broken), dtype=object)
+    for records in ([broken, table("b", draw(rng))], [table("b", draw(rng)), broken]):
+        report = ll.comparison_report(records)
+        for form in ("html", "markdown"):
+            assert "a?" in report.save(tmp_path, form).read_text("utf-8")
+
+
+@pytest.mark.filterwarnings("error")
+def test_chinese_names_are_drawn_without_a_word(tmp_path):
+    rng = np.random.default_rng(18)
+    report = ll.comparison_report([table(name, draw(rng), "数学") for name in ("甲", "乙")])
+    assert "数学" in report.save(tmp_path, "markdown").read_text("utf-8")
