@@ -215,8 +215,7 @@ def axis_label(report) -> str:
 
 
 def _label(text: str) -> str:
-    # matplotlib reads $ as a formula, and cannot draw half an emoji.
-    return text.replace("$", r"\$").encode("utf-8", "replace").decode()
+    return text.replace("$", r"\$")  # which matplotlib reads as a formula
 
 
 @cache
