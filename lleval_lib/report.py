@@ -147,25 +147,30 @@ def comparison_report(
         raise LookupError(f"no system is called {baseline!r}; there are: {', '.join(names)}")
     about, unsure = about_tasks(records, higher_is_better)
     cases, lacking = settled(records, missing, baseline, about.higher_is_better)
-    found = [_case(case, baseline, about, confidence) for case in cases]
+    found = [_case(case, baseline, about, confidence, lacking) for case in cases]
     systems, gaps, said = found[0] if len(found) == 1 else _united(*found)
     # The tasks of benchmarks are a family of their own.
     gaps["p_adjusted"] = gaps.groupby(gaps.kind == "part").p_value.transform(adjust, correction)
     gaps["detectable"] = _detectable(gaps, confidence)
     compared = set(gaps.task)
     about_what: dict[str, list[str]] = {}
-    for task, sentence in [*lacking, *said, *(note for note in unsure if note[0] in compared)]:
+    for task, sentence in [*said, *(note for note in unsure if note[0] in compared)]:
         about_what.setdefault(sentence, []).append(task)
     told = (f"{listed(tasks)}: {sentence}" for sentence, tasks in about_what.items())
     return Report(systems, gaps, tuple(told), confidence, correction)
 
 
-def _case(records, baseline, about, confidence) -> tuple[pd.DataFrame, pd.DataFrame, Said]:
-    """Return the means, the differences and the warnings of records that have all scores."""
+def _case(
+    records: pd.DataFrame, baseline: str, about: pd.DataFrame, confidence: float, lacking: Said
+) -> tuple[pd.DataFrame, pd.DataFrame, Said]:
+    """Return the means, the differences and the warnings of records that have all scores.
+
+    `lacking` was said of those that had none.
+    """
     tables: dict[str, pd.DataFrame] = {}
     units: dict[str, Unit] = {}
     gaps: dict[str, pd.DataFrame] = {}
-    said: Said = []
+    said = list(lacking)
     for task, rows in records.groupby("task", sort=False):
         part, left_out = common_items(rows, baseline)
         said += [(task, sentence) for sentence in left_out]

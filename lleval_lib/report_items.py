@@ -109,7 +109,9 @@ def _require_shares(task, scores, missing, higher_is_better) -> None:
     """Raise ``ValueError`` unless the worst value of a task's scores is known to be 0."""
     least, most = scores.min(), scores.max()
     why = None
-    if not (least >= 0 and most <= 1):
+    if pd.isna(least):
+        why = "none of its items has a score"
+    elif least < 0 or most > 1:
         why = f"its scores go from {least:g} to {most:g}, not from 0 to 1"
     elif missing == "wrong" and higher_is_better is None:
         why = "nobody says which way is better: give higher_is_better= (--higher-is-better)"

@@ -1,5 +1,6 @@
 """The report says what the statistics say, in words, tables and pictures."""
 
+import itertools
 import re
 from dataclasses import replace
 from html import unescape
@@ -813,3 +814,147 @@ def test_chinese_names_are_drawn_without_a_word(tmp_path):
     rng = np.random.default_rng(18)
     report = ll.comparison_report([table(name, draw(rng), "数学") for name in ("甲", "乙")])
     assert "数学" in report.save(tmp_path, "markdown").read_text("utf-8")
+
+
+# Items without a score ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def gappy():
+    """Return the scores of two systems on 80 items, of which a lacks 3 and b lacks 2."""
+    rng = np.random.default_rng(19)
+    a, b = draw(rng, 80, 0.4), draw(rng, 80, 0.75)
+    a[[3, 11, 40]] = b[[11, 70]] = np.nan
+    return a, b
+
+
+def filled(scores, value):
+    return np.where(np.isnan(scores), value, scores)
+
+
+def reported(gappy, missing, **options):
+    a, b = gappy
+    return ll.comparison_report([table("a", a), table("b", b)], missing=missing, **options)
+
+
+def test_items_without_a_score_are_refused_and_the_ways_on_named(gappy):
+    with pytest.raises(
+        ValueError, match=r"t: 3 items of a, 2 of b have no score. Say what"
+    ) as said:
+        ll.comparison_report([table("a", gappy[0]), table("b", gappy[1])])
+    for way in ("'drop'", "'wrong'", "'bounds'", "--missing"):
+        assert way in str(said.value)
+    with pytest.raises(ValueError, match="t: 1 item of a has no score"):
+        ll.comparison_report([table("a", [0, 1, np.nan]), table("b", [0, 1, 1])])
+    with pytest.raises(ValueError, match="missing must be one of refuse, drop, wrong, bounds"):
+        reported(gappy, "keep")
+    whole = filled(gappy[0], 1), filled(gappy[1], 1)
+    for missing in ("drop", "wrong", "bounds"):
+        assert str(reported(whole, missing)) == str(reported(whole, "refuse"))
+
+
+def test_dropped_items_are_left_out_for_all(gappy):
+    report = reported(gappy, "drop")
+    a, b = gappy
+    both = ~np.isnan(a) & ~np.isnan(b)
+    d = ll.compare(a[both], b[both]).difference
+    (row,) = report.differences.itertuples()
+    assert (row.n, row.estimate, row.low, row.high) == (76, d.estimate, d.low, d.high)
+    assert report.warnings[0].startswith("t: 3 items of a, 2 of b have no score: these items are l")
+    other = [
+        table("a", np.full(9, np.nan), "u"),
+        table("b", draw(np.random.default_rng(1), 9), "u"),
+    ]
+    more = ll.comparison_report(
+        [_two([table("a", a), other[0]]), _two([table("b", b), other[1]])], missing="drop"
+    )
+    assert "u: nothing is compared, because no item has all its scores." in more.warnings
+    with pytest.raises(
+        ValueError, match=r"nothing can be compared.* u: nothing is compared, becau"
+    ):
+        ll.comparison_report(other, missing="drop")
+
+
+def test_wrong_items_score_nothing(gappy):
+    report = reported(gappy, "wrong")
+    d = ll.compare(*(filled(scores, 0) for scores in gappy)).difference
+    (row,) = report.differences.itertuples()
+    assert (row.n, row.estimate, row.low, row.high) == (80, d.estimate, d.low, d.high)
+    assert (
+        report.warnings[0] == "t: 3 items of a, 2 of b have no score: these items count as wrong."
+    )
+
+
+def test_bounds_hold_whatever_the_missing_items_score(gappy):
+    report = reported(gappy, "bounds")
+    (row,) = report.differences.itertuples()
+    a, b = gappy
+    worst = ll.compare(filled(a, 1), filled(b, 0))
+    best = ll.compare(filled(a, 0), filled(b, 1))
+    ends = worst.difference.estimate, best.difference.estimate
+    assert (row.lowest, row.highest) == ends
+    assert row.estimate == pytest.approx(np.mean(ends))
+    assert (row.low, row.high) == (worst.difference.low, best.difference.high)
+    assert row.p_value == max(worst.p_value, best.p_value) < 0.05
+    low, high = (f"{100 * end:.1f}" for end in ends)
+    assert report.verdicts() == [
+        f"b is better than a by {low} to {high} points, whatever the missing items would score; a "
+        f"difference below {100 * worst.difference.low:.1f} is excluded"
+    ]
+    # Every way to score the five lies between the ends.
+    for scores in itertools.product([0, 0.5, 1], repeat=5):
+        x, y = a.copy(), b.copy()
+        x[[3, 11, 40]], y[[11, 70]] = scores[:3], scores[3:]
+        assert row.lowest - 1e-12 <= (y - x).mean() <= row.highest + 1e-12
+        assert ll.compare(x, y).p_value <= row.p_value
+    means = report.systems.set_index("system")
+    assert means.low["a"] == ll.mean_interval(filled(a, 0)).low
+    assert means.high["a"] == ll.mean_interval(filled(a, 1)).high
+    turned = reported(gappy, "bounds", baseline="b").differences.iloc[0]
+    assert (turned.lowest, turned.highest) == (-row.highest, -row.lowest)
+
+
+def test_bounds_decide_nothing_that_one_end_denies(gappy):
+    a, b = gappy
+    a = a.copy()
+    a[12:72] = np.nan
+    assert "is better" in reported((a, b), "drop").verdicts()[0]
+    report = reported((a, b), "bounds")
+    (row,) = report.differences.itertuples()
+    assert row.lowest < 0 < row.highest
+    assert row.p_value == 1
+    assert report.verdicts() == [
+        f"not decided: b - a may be anything from {100 * row.low:+.1f} to {100 * row.high:+.1f} "
+        "points"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("missing", "better", "scale", "message"),
+    [
+        ("wrong", None, 1, "worst score of task 't' is not known, because nobody says which way i"),
+        ("wrong", False, 1, "is not known, because lower is better, and nothing says how high"),
+        ("wrong", True, 5, "because its scores go from 0 to 5, not from 0 to 1; missing='drop' le"),
+        ("bounds", True, 5, "because its scores go from 0 to 5, not from 0 to 1"),
+        ("bounds", True, np.nan, "because none of its items has a score"),
+    ],
+)
+def test_missing_scores_whose_worst_value_is_not_known(gappy, missing, better, scale, message):
+    records = [table(name, scale * s, better=better) for name, s in zip("ab", gappy, strict=True)]
+    with pytest.raises(ValueError, match=message):
+        ll.comparison_report(records, missing=missing)
+    if scale == 1:
+        assert ll.comparison_report(records, missing="bounds").differences.n[0] == 80
+
+
+def test_missing_items_of_a_benchmark(benchmark):
+    gaps = benchmark.assign(score=benchmark.score.where(benchmark.index % 17 > 0))
+    report = ll.comparison_report(gaps, missing="bounds")
+    scores = wide(gaps)
+    ends = [scores.b.fillna(of_b) - scores.a.fillna(1 - of_b) for of_b in (0, 1)]
+    pooled, macro = list(report.differences.itertuples())[:2]
+    assert (pooled.lowest, pooled.highest) == pytest.approx((ends[0].mean(), ends[1].mean()))
+    assert (macro.lowest, macro.highest) == pytest.approx(
+        tuple(end.groupby("task").mean().mean() for end in ends)
+    )
+    assert sum("have no score" in warning for warning in report.warnings) == 1
