@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from textwrap import fill
 
 from .terms import CORRECTIONS, TERMS
@@ -13,6 +14,7 @@ Compare systems on the same items: is B better than A, and how sure is that?
 A, B, … are logs with the score of every item:
   lm-evaluation-harness   the folder of --output_path, or a samples_*.jsonl (--log_samples)
   Inspect                 an .eval or .json log, or a folder of them (needs inspect-ai)
+  Every Eval Ever         its .json, with the .jsonl of the items beside it
   this library            a .parquet file of records
 
 Every further system is compared with the first, or with --baseline.
@@ -25,11 +27,17 @@ sample's metadata in Inspect, a column of the records.
 examples:
   python -m lleval_lib compare runs/small runs/large --metric acc --cluster film
   python -m lleval_lib compare a.eval b.eval c.eval --cluster film --output report
+  python -m lleval_lib compare runs/a runs/b --metric acc --metric gsm8k=exact_match
+  python -m lleval_lib compare runs/a runs/b --task "mmlu_*" --missing bounds
 """
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command of the library; ``--help`` lists them."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal that has no Chinese shows question marks, not a traceback.
+            stream.reconfigure(errors="replace")
     parser = argparse.ArgumentParser(
         prog="python -m lleval_lib",
         description="The tools of the book on evaluating language models.",
@@ -55,9 +63,32 @@ def _add_compare(commands) -> None:
     add = parser.add_argument
     add("paths", nargs="+", metavar="PATH", help="the logs, two systems or more")
     add("--cluster", metavar="FIELD", help="what dependent items have in common")
-    add("--metric", metavar="M", help="lm-eval: the score, such as acc")
-    add("--filter", metavar="F", help="lm-eval: the filter, such as strict-match")
-    add("--scorer", metavar="S", help="Inspect: the scorer, such as match")
+    add("--task", nargs="+", metavar="TASK", help='only these tasks; patterns such as "mmlu_*" too')
+    for option, what in (
+        ("metric", "lm-eval, Every Eval Ever: the score, such as acc"),
+        ("filter", "lm-eval: the filter, such as strict-match"),
+        ("scorer", "Inspect: the scorer, such as match"),
+    ):
+        add(
+            f"--{option}",
+            action="append",
+            metavar="[TASK=]NAME",
+            help=f"{what}; once for all tasks, or once a task",
+        )
+    add(
+        "--missing",
+        default="refuse",
+        choices=("refuse", "drop", "wrong", "bounds"),
+        help="what an item without a score counts: drop it for all systems, take it for wrong, or "
+        "show both extremes (default: refuse)",
+    )
+    for way in ("higher", "lower"):
+        add(
+            f"--{way}-is-better",
+            nargs="*",
+            metavar="TASK",
+            help="where the logs do not say it: on these tasks, or on all others",
+        )
     add("--names", nargs="+", metavar="NAME", help="the systems' names, one a path")
     add("--baseline", metavar="NAME", help="compare with this system")
     add(
@@ -78,17 +109,24 @@ def _terms() -> str:
     )
 
 
-def _compare(paths, *, baseline, correction, confidence, output, format, **reading) -> None:
+def _compare(paths, *, names, task, cluster, missing, output, format, **options) -> None:
     from .logs import read_systems
     from .report import comparison_report
 
     try:
-        report = comparison_report(
-            read_systems(paths, **reading),
-            baseline=baseline,
-            correction=correction,
-            confidence=confidence,
+        choices = {
+            name: _choice(name, options.pop(name)) for name in ("metric", "filter", "scorer")
+        }
+        records = read_systems(
+            paths,
+            names=names,
+            task=task,
+            **choices,
+            missing="refuse" if missing == "refuse" else "keep",
+            cluster=cluster,
         )
+        better = _directions(options.pop("higher_is_better"), options.pop("lower_is_better"))
+        report = comparison_report(records, missing=missing, higher_is_better=better, **options)
         print(report)
         if output is not None:
             print(f"\nThe report is at {report.save(output, format)}")
@@ -96,6 +134,33 @@ def _compare(paths, *, baseline, correction, confidence, output, format, **readi
         # What the user gave is at fault, and the sentence says what to do: no traceback.
         print(f"python -m lleval_lib compare: error: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def _choice(option: str, given: list[str] | None) -> str | dict[str, str] | None:
+    """Return what was chosen for all tasks, or by task with the key "" for all others."""
+    if given is None:
+        return None
+    found: dict[str, str] = {}
+    for text in given:
+        task, _, name = text.rpartition("=")
+        if found.setdefault(task, name) != name:
+            raise ValueError(f"--{option} is given twice for {_tasks(task)}")
+    return found[""] if list(found) == [""] else found
+
+
+def _directions(higher: list[str] | None, lower: list[str] | None) -> dict[str, bool] | None:
+    """Return whether higher is better by task, with the key "" for all others."""
+    found: dict[str, bool] = {}
+    for tasks, value in ((higher, True), (lower, False)):
+        # An option without tasks is about all others.
+        for task in [] if tasks is None else tasks or [""]:
+            if found.setdefault(task, value) != value:
+                raise ValueError(f"--higher-is-better and --lower-is-better name {_tasks(task)}")
+    return found or None
+
+
+def _tasks(name: str) -> str:
+    return f"task {name!r}" if name else "all tasks"
 
 
 def _fetch() -> None:

@@ -18,7 +18,7 @@ def about_tasks(
 
     The table has the columns ``metric`` (its name, or the names that the systems give it),
     ``higher_is_better`` and ``group``, each None where it is not known. `told` is the direction by
-    the caller, of all tasks or by task, which counts more than what the records say.
+    the caller, of all tasks or by task ("" for all others), which counts more than the records.
 
     Raises ``ValueError`` for records of one task that contradict each other and for `told` that is
     no direction, ``LookupError`` for a task in `told` that the records lack.
@@ -68,14 +68,13 @@ def _contradicted(better: bool) -> str:
 
 
 def _checked(told, tasks) -> Mapping[str, bool]:
-    if told is None:
-        return {}
-    named = told if isinstance(told, Mapping) else dict.fromkeys(tasks, told)
+    named = told if isinstance(told, Mapping) else {} if told is None else {"": told}
     for task, value in named.items():
         if not isinstance(value, bool):
             raise ValueError(f"higher_is_better must be True, False or None, not {value!r}")
-        if task not in tasks:
+        if task not in ("", *tasks):
             raise LookupError(
                 f"higher_is_better names the task {task!r}; there are: {', '.join(tasks)}"
             )
-    return named
+    others = dict.fromkeys(tasks, named[""]) if "" in named else {}
+    return others | {task: value for task, value in named.items() if task}

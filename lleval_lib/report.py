@@ -120,9 +120,9 @@ def comparison_report(
     ``highest``), an interval that reaches over both, and the larger p-value (1 if their signs
     differ). "wrong" and "bounds" need scores from 0 to 1.
 
-    `higher_is_better` says which way is better, of every task or of those in a mapping; else the
-    records' column of that name does. Where neither says it, the report tells only which system is
-    higher.
+    `higher_is_better` says which way is better, of every task or of those in a mapping, whose key
+    "" stands for all others; else the records' column of that name does. Where neither says it, the
+    report tells only which system is higher.
 
     The detectable difference answers "were these items enough?": it is the true difference that
     the test would find with 80% probability, given the standard error found. The power at the
