@@ -57,11 +57,11 @@ metric_list:
   - {metric: right_with_carry, aggregation: mean, higher_is_better: true}
 """
 LENGTHS = """\
-process_results: !function scoring.process_results
+process_results: !function lengths.process_results
 metric_list:
-  - {metric: "4096", aggregation: !function scoring.aggregate_metrics, higher_is_better: true}
-  - {metric: "8192", aggregation: !function scoring.aggregate_metrics, higher_is_better: true}
-  - {metric: "16384", aggregation: !function scoring.aggregate_metrics, higher_is_better: true}
+  - {metric: "4096", aggregation: !function lengths.aggregate_metrics, higher_is_better: true}
+  - {metric: "8192", aggregation: !function lengths.aggregate_metrics, higher_is_better: true}
+  - {metric: "16384", aggregation: !function lengths.aggregate_metrics, higher_is_better: true}
 """
 ROLLING = """\
 task: sums_text
@@ -70,13 +70,9 @@ doc_to_text: ""
 doc_to_target: "{{a}} + {{b}} = {{a + b}}"
 metric_list: [{metric: word_perplexity}, {metric: byte_perplexity}, {metric: bits_per_byte}]
 """
-GROUP = """\
-group: arithmetic
-task: [{group: sums, task: [sums_small, sums_large]}]
-"""
+GROUP = "group: %s\ntask: [%s]\n"
 SCORING = '''\
 from PIL import Image
-from lm_eval.tasks.ruler.common_utils import aggregate_metrics, process_results
 
 
 def scores(doc, results):
@@ -92,7 +88,8 @@ def picture(doc):
 TASKS = {
     "sums_small": CHOICES % "sums_small" + COMMON % ("small", 1.0),
     "sums_large": CHOICES % "sums_large" + COMMON % ("large", 1.0),
-    "arithmetic": GROUP,
+    "sums": GROUP % ("sums", "sums_small, sums_large"),
+    "adding": GROUP % ("adding", "sums"),
     "sums_written": WRITTEN % "sums_written" + FILTERS + COMMON % ("small", 2.0),
     "sums_scored": WRITTEN % "sums_scored" + SCORED + COMMON % ("large", 1.0),
     "sums_lengths": WRITTEN % "sums_lengths" + LENGTHS + COMMON % ("large", 1.0),
@@ -107,7 +104,7 @@ CHAT = "local-chat-completions"
 RUNS = {
     "choices": (
         ("0.4.7", "0.4.8", "0.4.9.2", "0.4.13"),
-        "dummy", "pretrained=ours/dummy", "arithmetic", [],
+        "dummy", "pretrained=ours/dummy", "adding", [],
     ),
     "some": (
         ("0.4.9.2", "0.4.13"), "dummy", "pretrained=ours/dummy", "sums_small",
@@ -121,8 +118,11 @@ RUNS = {
         ("0.4.13",), "dummy", "pretrained=ours/dummy", "sums_small", ["--num_fewshot", "1"],
     ),
     "exact": (
-        ("0.4.7", "0.4.13"), CHAT, "model=exact", "sums_written,sums_scored,sums_lengths",
+        ("0.4.13",), CHAT, "model=exact", "sums_written,sums_scored,sums_lengths",
         ["--apply_chat_template"],
+    ),
+    "chat": (
+        ("0.4.7",), CHAT, "model=exact", "sums_written,sums_scored", ["--apply_chat_template"],
     ),
     "sloppy": (
         ("0.4.13",), CHAT, "model=sloppy", "sums_written,sums_scored,sums_lengths",
@@ -203,6 +203,8 @@ def prepared(work: Path) -> None:
         (work / f"{name}.jsonl").write_text(rows, "utf-8")
     (work / "tasks").mkdir()
     (work / "tasks" / "scoring.py").write_text(SCORING, "utf-8")
+    of_ruler = "from lm_eval.tasks.ruler.common_utils import aggregate_metrics, process_results\n"
+    (work / "tasks" / "lengths.py").write_text(of_ruler, "utf-8")
     for name, text in TASKS.items():
         (work / "tasks" / f"{name}.yaml").write_text(text, "utf-8")
 
