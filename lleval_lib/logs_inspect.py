@@ -5,6 +5,7 @@ import math
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -226,7 +227,7 @@ def _higher_is_better(samples: pd.DataFrame, reported: list) -> bool | None:
     return True if letters or any("accuracy" in score.metrics for score in reported) else None
 
 
-def _settings(log) -> dict[str, str]:
+def _settings(log) -> dict[str, Any]:
     config = log.eval.config
     return {
         "setting_version": str(log.eval.task_version),

@@ -73,7 +73,8 @@ def scored(sample: dict, scorer: str, what: str) -> dict:
 
 
 def _unreadable(file: Path, error: Exception) -> ValueError:
-    said = (str(error) or type(error).__name__).splitlines()[0]
+    cause = error.__cause__ or error
+    said = (str(cause) or type(cause).__name__).splitlines()[0]
     advice = "the file is empty, truncated or of another kind; copy it anew or run it again"
     if "of log format" in said:
         advice = "a newer Inspect wrote it: pip install -U inspect-ai"
