@@ -133,7 +133,7 @@ def common_items(table: pd.DataFrame, baseline: str) -> tuple[pd.DataFrame | Non
     if len(items) < 2 or baseline not in items:
         return None, [f"nothing is compared, because only {listed(list(items))} answered it."]
     common = set.intersection(*items.values())
-    hint = _shuffled(table, len(common))
+    hint = _shuffled(table)
     if not common:
         hint = hint or " Were they run on the same data, and with the same tool?"
         return None, [f"nothing is compared, because the systems have no item in common.{hint}"]
@@ -145,17 +145,17 @@ def common_items(table: pd.DataFrame, baseline: str) -> tuple[pd.DataFrame | Non
     return table[table.item_id.isin(common)], [said + hint]
 
 
-def _shuffled(table, common: int) -> str:
+def _shuffled(table) -> str:
     """Return a word on samples that have one id in all logs, but not one content."""
     if "sample_id" not in table or table.sample_id.isna().any():
         return ""
-    samples = [set(part.sample_id) for _, part in table.groupby("system", sort=False)]
-    alike = len(set.intersection(*samples)) - common
-    if alike <= 0:
+    apart = int((table.groupby("sample_id").item_id.nunique() > 1).sum())
+    if not apart:
         return ""
+    what = "samples have one id" if apart > 1 else "sample has one id"
     return (
-        f" The logs give {alike:,} samples the same id but another content: the samples were "
-        "shuffled, or the tasks differ."
+        f" {apart:,} {what} in these logs but not one content: the samples were shuffled, or the "
+        "tasks differ."
     )
 
 

@@ -1,6 +1,7 @@
 """The report says what the statistics say, in words, tables and pictures."""
 
 import itertools
+import json
 import re
 from dataclasses import replace
 from html import unescape
@@ -680,12 +681,14 @@ def test_shuffled_samples_are_named():
     ids = [f"{k}" for k in range(60)]
     a = table("a", draw(rng, 60), sample_id=ids)
     b = table("b", draw(rng, 60), first=40, sample_id=ids)
-    said = "The logs give 40 samples the same id but another content: the samples were shuffled, or"
+    said = "60 samples have one id in these logs but not one content: the samples were shuffled, or"
     assert any(said in warning for warning in ll.comparison_report([a, b]).warnings)
-    with pytest.raises(ValueError, match="give 60 samples the same id but another content"):
+    with pytest.raises(
+        ValueError, match="60 samples have one id in these logs but not one content"
+    ):
         ll.comparison_report([a, table("b", draw(rng, 60), first=99, sample_id=ids)])
     known = ll.comparison_report([a, table("b", draw(rng, 60), sample_id=ids)])
-    assert not any("another content" in warning for warning in known.warnings)
+    assert not any("not one content" in warning for warning in known.warnings)
 
 
 @pytest.mark.parametrize(
@@ -958,3 +961,20 @@ def test_missing_items_of_a_benchmark(benchmark):
         tuple(end.groupby("task").mean().mean() for end in ends)
     )
     assert sum("have no score" in warning for warning in report.warnings) == 1
+
+
+def test_the_means_of_a_benchmark_are_those_of_the_figures_that_lm_eval_reports():
+    folder = LM_EVAL.parent / "lm_eval_kinds" / "choices-0.4.13"
+    (file,) = folder.rglob("results_*.json")
+    reported = json.loads(file.read_text("utf-8"))
+    ((group, tasks),) = reported["group_subtasks"].items()
+    accuracy = [reported["results"][task]["acc,none"] for task in tasks]
+    sizes = [reported["n-samples"][task]["effective"] for task in tasks]
+    records = ll.read_lm_eval(folder, metric="acc", system="a")
+    flipped = records.assign(system="b", score=1 - records.score)
+    report = ll.comparison_report([records, flipped])
+    mean = report.systems.set_index(["task", "system"]).estimate
+    pooled = np.average(accuracy, weights=sizes)
+    assert mean[f"{group} (all items)", "a"] == pytest.approx(pooled)
+    assert mean[f"{group} (mean of 2 tasks)", "a"] == pytest.approx(np.mean(accuracy))
+    assert report.differences.metric[0] == "acc"
