@@ -72,6 +72,7 @@ from .results import table as table
 from .scoring import embed as embed
 from .scoring import generate as generate
 from .scoring import loglikelihood as loglikelihood
+from .tables import check_table as check_table
 from .tasks import Task as Task
 from .tasks import evaluate as evaluate
 from .tasks import with_shots as with_shots

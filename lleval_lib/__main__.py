@@ -1,4 +1,4 @@
-"""The command line: ``python -m lleval_lib compare A B`` and ``python -m lleval_lib fetch``."""
+"""The command line: ``python -m lleval_lib`` with ``compare``, ``check-table`` or ``fetch``."""
 
 import argparse
 import sys
@@ -30,6 +30,18 @@ examples:
   python -m lleval_lib compare runs/a runs/b --metric acc --metric gsm8k=exact_match
   python -m lleval_lib compare runs/a runs/b --task "mmlu_*" --missing bounds
 """
+_CHECK_TABLE = """\
+Find figures that no n right and wrong answers can give: a mean that is k/n for no whole number k,
+or a standard error that does not belong to it (the GRIM and GRIMMER tests).
+
+PATH is
+  a .csv file            with the columns score, n and, where known, se, rounded as printed
+  results of lm-eval     a results_*.json, or a folder of them: the accuracies in them
+
+The exit status is 1 if there are such figures, else 0. A figure that is named is not for certain
+wrong: scores of parts (as in F1, or acc of truthfulqa_mc2), a mean of several samples an item,
+and clustered or bootstrapped standard errors need not pass.
+"""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -44,11 +56,16 @@ def main(arguments: list[str] | None = None) -> None:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     _add_compare(commands)
+    _add_check_table(commands)
     commands.add_parser(
         "fetch", help="download every model and data set into the user's cache and check it"
     )
     options = vars(parser.parse_args(arguments))
-    run: dict[str, Callable[..., None]] = {"compare": _compare, "fetch": _fetch}
+    run: dict[str, Callable[..., None]] = {
+        "compare": _compare,
+        "check-table": _check_table,
+        "fetch": _fetch,
+    }
     run[options.pop("command")](**options)
 
 
@@ -102,6 +119,17 @@ def _add_compare(commands) -> None:
     add("--format", choices=("html", "markdown"), default="html", help="of it (default: html)")
 
 
+def _add_check_table(commands) -> None:
+    parser = commands.add_parser(
+        "check-table",
+        help="find scores and standard errors that no right and wrong answers can give",
+        description=_CHECK_TABLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("path", metavar="PATH", help="a .csv, or results of lm-eval")
+    parser.add_argument("--percent", action="store_true", help="scores are percentages")
+
+
 def _terms() -> str:
     return "\n".join(
         fill(meaning, 99, initial_indent=f"  {term:13}", subsequent_indent=15 * " ")
@@ -134,6 +162,26 @@ def _compare(paths, *, names, task, cluster, missing, output, format, **options)
         # What the user gave is at fault, and the sentence says what to do: no traceback.
         print(f"python -m lleval_lib compare: error: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def _check_table(path, *, percent) -> None:
+    from .tables import check_table, read_table
+
+    try:
+        table, left = read_table(path)
+        bad = check_table(table, percent=percent)
+    except (ValueError, LookupError, OSError) as error:
+        print(f"python -m lleval_lib check-table: error: {error}", file=sys.stderr)
+        sys.exit(2)
+    for where, reason in bad.reason.items():
+        print(f"{where}: {reason}")
+    print(f"{len(bad):,} of {len(table):,} figures cannot be means of right and wrong answers")
+    if left:
+        print(
+            f"not checked, since their scores need not be 0 or 1, or n is not known: {len(left):,}"
+        )
+        print(*(f"  {name}" for name in left), sep="\n")
+    sys.exit(1 if len(bad) else 0)
 
 
 def _choice(option: str, given: list[str] | None) -> str | dict[str, str] | None:

@@ -22,7 +22,7 @@ def _python(*arguments):
 def test_help_lists_the_commands():
     done = _python("-m", "lleval_lib", "--help")
     assert done.returncode == 0
-    for command in ("compare", "fetch"):
+    for command in ("compare", "check-table", "fetch"):
         assert re.search(rf"^    {command} +\w+", done.stdout, re.M), done.stdout
     assert "usage: python -m lleval_lib" in done.stdout
 
