@@ -14,6 +14,7 @@ from .report_words import (
     decided,
     family_note,
     legend,
+    measure,
     outcomes,
     short_names,
     table_digits,
@@ -45,7 +46,8 @@ def _sections(report):
     told, in_lines = _told(report), _in_lines(report)
     for task, means in report.systems.groupby("task", sort=False):
         if task not in in_lines:
-            yield task, _size(means.iloc[0]), means, told[told.task == task]
+            gaps = told[told.task == task]
+            yield task, _size(gaps.iloc[0]), means, gaps
 
 
 def _in_lines(report) -> set[str]:
@@ -69,10 +71,16 @@ def _lines(report):
         yield f"{name} against {rows.a.iloc[0]}", rows, sentence
 
 
+def _family(report) -> list[str]:
+    """Return a sentence on the families of comparisons, if there is more than one."""
+    if not (report.differences.kind == "part").any():
+        return []
+    return [f"p is adjusted by {family_note(report)}."]
+
+
 def _size(row) -> str:
-    return f"{row.n:,} items" + (
-        f" in {row.n_clusters:,} clusters" if row.n_clusters < row.n else ""
-    )
+    clusters = f" in {row.n_clusters:,} clusters" if row.n_clusters < row.n else ""
+    return f"{row.n:,} items{clusters}{measure(row)}"
 
 
 def _how_to_read(report) -> dict[str, str]:
@@ -145,8 +153,8 @@ def as_text(report) -> str:
     for heading, rows, sentence in _lines(report):
         lines += [heading, "", *_aligned(_line_cells(report, rows), short), ""]
         lines += [_filled("", sentence), ""]
-    if (report.differences.kind == "part").any():
-        lines += [_filled("", f"p is adjusted by {family_note(report)}."), ""]
+    for note in _family(report):
+        lines += [_filled("", note), ""]
     lines += [_filled("! ", warning) for warning in report.warnings]
     return "\n".join(lines).rstrip()
 
@@ -243,6 +251,7 @@ def as_html(report, whole: bool) -> str:
         title=_title(report),
         interval=_interval(report),
         sections=sections,
+        notes=_family(report),
         warnings=report.warnings,
         terms=_how_to_read(report),
     )

@@ -57,7 +57,7 @@ def _verdict(report, row, in_points: bool) -> str:
     low, high = (_amount(end, row, in_points, sign="+") for end in (row.low, row.high))
     return (
         f"not decided: {row.b} - {row.a} may be anything from {low} to {high}"
-        f"{' points' * in_points}{_measure(row)}"
+        f"{' points' * in_points}{measure(row)}"
     )
 
 
@@ -66,7 +66,7 @@ def _decision(row, in_points: bool) -> str:
     word = "higher" if row.higher_is_better is None else "better"
     lowest, highest = getattr(row, "lowest", row.estimate), getattr(row, "highest", row.estimate)
     sizes = sorted({_amount(abs(end), row, in_points) for end in (lowest, highest)}, key=float)
-    gap = f"{' to '.join(sizes)}{' points' * in_points}{_measure(row)}"
+    gap = f"{' to '.join(sizes)}{' points' * in_points}{measure(row)}"
     if row.se == 0:
         return f"{first} is {word} than {second} by {gap}, with no spread, so that no test applies"
     if len(sizes) > 1:
@@ -75,7 +75,8 @@ def _decision(row, in_points: bool) -> str:
     return f"{first} is {word} than {second} by {gap}; a difference below {least} is excluded"
 
 
-def _measure(row) -> str:
+def measure(row) -> str:
+    """Return what is measured, in brackets, if lower is better."""
     if row.higher_is_better is not False:
         return ""
     return f" ({f'{row.metric}, ' if row.metric else ''}lower is better)"
