@@ -376,32 +376,47 @@ def test_figure_has_every_difference(three):
     assert axes.get_xlabel() == "difference from a"
 
 
+def pages(three):
+    """Return reports of every kind that a page shows."""
+    rng = np.random.default_rng(20)
+    parts = subjects(
+        rng, "ab", {"a": 0.2, "b": 0.9}, group="a_benchmark_with_a_long_name", metric="a"
+    )
+    gaps = pd.concat(parts, ignore_index=True)
+    gaps["score"] = gaps.score.where(gaps.index % 9 > 0)
+    names = {name: f"a model with a longer name, variant {name}" for name in "abc"}
+    long = three.assign(system=three.system.map(names))
+    yield ll.comparison_report(long)
+    yield ll.comparison_report(long.assign(higher_is_better=False, metric="mae"))
+    yield ll.comparison_report(gaps, missing="bounds")
+
+
 @pytest.mark.slow
-def test_page_in_a_browser(browser, tmp_path, three):
+def test_pages_in_a_browser(browser, tmp_path, three):
     """On a phone nothing sticks out, and in the dark the paper is dark and the ink is light."""
-    three = three.assign(system="a model with a longer name, variant " + three.system)
-    path = ll.comparison_report(three).save(tmp_path)
     page, faults = browser.new_page(), []
     page.on("console", lambda message: faults.append(message.text))
     page.on("pageerror", lambda error: faults.append(str(error)))
-    page.goto(path.as_uri())
-    for width in (1280, 390):
-        page.set_viewport_size({"width": width, "height": 800})
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-            ink, paper = (
-                page.evaluate(
-                    "name => getComputedStyle(document.body)[name].match(/\\d+/g).map(Number)", name
+    for report in pages(three):
+        page.goto(report.save(tmp_path).as_uri())
+        for width in (1280, 390):
+            page.set_viewport_size({"width": width, "height": 800})
+            for scheme in ("light", "dark"):
+                page.emulate_media(color_scheme=scheme)
+                assert page.evaluate("document.documentElement.scrollWidth") <= width
+                ink, paper = (
+                    page.evaluate(
+                        "name => getComputedStyle(document.body)[name].match(/\\d+/g).map(Number)",
+                        name,
+                    )
+                    for name in ("color", "backgroundColor")
                 )
-                for name in ("color", "backgroundColor")
-            )
-            assert (sum(ink[:3]) > 600) == (scheme == "dark") == (sum(paper[:3]) < 150)
-            sizes = page.evaluate(
-                "[...document.querySelectorAll('.ll-numbers')].map(e => "
-                "parseFloat(getComputedStyle(e).fontSize))"
-            )
-            assert min(sizes) >= 12
+                assert (sum(ink[:3]) > 600) == (scheme == "dark") == (sum(paper[:3]) < 150)
+                sizes = page.evaluate(
+                    "[...document.querySelectorAll('.ll-numbers')].map(e => "
+                    "parseFloat(getComputedStyle(e).fontSize))"
+                )
+                assert min(sizes) >= 12
     assert faults == []
 
 
