@@ -80,6 +80,22 @@ def _add_compare(commands) -> None:
     add = parser.add_argument
     add("paths", nargs="+", metavar="PATH", help="the logs, two systems or more")
     add("--cluster", metavar="FIELD", help="what dependent items have in common")
+    _add_choices(add)
+    add("--names", nargs="+", metavar="NAME", help="the systems' names, one a path")
+    add("--baseline", metavar="NAME", help="compare with this system")
+    add(
+        "--correction",
+        default="holm",
+        choices=tuple(CORRECTIONS),
+        help="for the number of comparisons (default: holm)",
+    )
+    add("--confidence", type=float, default=0.95, metavar="C", help="of intervals (default: 0.95)")
+    add("--output", metavar="DIR", help="write the report with its picture there")
+    add("--format", choices=("html", "markdown"), default="html", help="of it (default: html)")
+
+
+def _add_choices(add: Callable) -> None:
+    """Add the options that say what is read and what it counts."""
     add("--task", nargs="+", metavar="TASK", help='only these tasks; patterns such as "mmlu_*" too')
     for option, what in (
         ("metric", "lm-eval, Every Eval Ever: the score, such as acc"),
@@ -106,17 +122,6 @@ def _add_compare(commands) -> None:
             metavar="TASK",
             help="where the logs do not say it: on these tasks, or on all others",
         )
-    add("--names", nargs="+", metavar="NAME", help="the systems' names, one a path")
-    add("--baseline", metavar="NAME", help="compare with this system")
-    add(
-        "--correction",
-        default="holm",
-        choices=tuple(CORRECTIONS),
-        help="for the number of comparisons (default: holm)",
-    )
-    add("--confidence", type=float, default=0.95, metavar="C", help="of intervals (default: 0.95)")
-    add("--output", metavar="DIR", help="write the report with its picture there")
-    add("--format", choices=("html", "markdown"), default="html", help="of it (default: html)")
 
 
 def _add_check_table(commands) -> None:
