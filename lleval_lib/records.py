@@ -136,6 +136,8 @@ def validate_records(records: pd.DataFrame, *, missing: str = "refuse") -> pd.Da
             if not pd.api.types.is_numeric_dtype(column):
                 raise ValueError(f"column {name!r} of the records must hold numbers, not text")
             bad = np.isinf(column) | (column.isna() & (name == "score") & (missing == "refuse"))
+        elif isinstance(column.dtype, pd.StringDtype):
+            bad = column.isna()
         else:
             bad = ~column.map(lambda value: isinstance(value, str))
         if bad.any():
