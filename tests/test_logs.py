@@ -7,11 +7,10 @@ damaged here.
 import json
 import re
 import shutil
-import sys
 import zipfile
 from pathlib import Path
 
-import inspect_ai.log  # teaches zipfile the compression of .eval files
+import inspect_ai.log  # noqa: F401, teaches zipfile the compression of .eval files
 import numpy as np
 import pandas as pd
 import pytest
@@ -59,7 +58,7 @@ def texts():
     """Yield name and text of every committed log, unpacked."""
     for path in sorted(p for p in LOGS.rglob("*") if p.suffix in (".json", ".jsonl")):
         yield path.name, path.read_text("utf-8")
-    for path in sorted(INSPECT.glob("*.eval")):
+    for path in sorted(INSPECT.rglob("*.eval")):
         with zipfile.ZipFile(path) as archive:
             for member in archive.namelist():
                 yield f"{path.name}:{member}", archive.read(member).decode("utf-8")
@@ -67,7 +66,7 @@ def texts():
 
 def test_committed_logs_are_small_and_name_no_machine():
     logs = [p for p in LOGS.rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")]
-    assert sum(p.stat().st_size for p in logs) < 300_000
+    assert sum(p.stat().st_size for p in logs) < 700_000
     private = re.compile(r"/(?:home|root|Users|tmp|work|usr|opt|private|var)/|[A-Z]:\\\\|File \\\"")
     found = {name: hit[0] for name, text in texts() if (hit := private.search(text))}
     assert not found
@@ -102,7 +101,7 @@ def test_the_answers_in_the_logs_are_those_of_the_recorded_systems():
     expected = auc(ours, "fresh", "rotten", target="fresh")
     assert auc(log, "positive", "negative", target="0") == pytest.approx(expected, abs=0.005)
     for name in ("sentiment", "question"):
-        log = ll.read_inspect(INSPECT / f"{name}.eval").set_index("item_id")
+        log = ll.read_inspect(INSPECT / f"{name}.eval").set_index("sample_id")
         ours = recorded.loc[f"smollm2 {name}"].loc[log.index]
         assert (log.score == ours.score).mean() >= 0.97  # a tie may fall either way
 
@@ -442,202 +441,6 @@ def test_no_samples_or_no_file(tmp_path, run):
     renamed = samples.rename(samples.with_name("mine.jsonl"))
     with pytest.raises(ValueError, match=r"is not named samples_<task>_<date>.jsonl"):
         ll.read_lm_eval(renamed)
-
-
-# Inspect: what is read ----------------------------------------------------------------------------
-
-
-def test_records_of_an_inspect_log():
-    log = inspect_ai.log.read_eval_log(str(INSPECT / "sentiment.eval"))
-    records = ll.read_inspect(INSPECT / "sentiment.eval", cluster="film")
-    assert len(records) == 48
-    assert records.cluster.nunique() == 12
-    assert set(records.system) == {"smollm2/sentiment"}
-    assert set(records.task) == {"reviews"}
-    assert set(records.source) == {"inspect-ai 0.3.285"}
-    assert set(records.n_samples) == {1}
-    assert records.score_variance.isna().all()
-    assert records.loglik.isna().all()
-    samples = {sample.id: sample for sample in log.samples}
-    for row in records.itertuples():
-        sample = samples[row.item_id]
-        assert (row.prompt, row.target) == (sample.input, sample.target)
-        assert row.cluster == sample.metadata["film"]
-        assert row.score == {"C": 1.0, "I": 0.0}[sample.scores["match"].value]
-        assert (row.prediction == row.target) == row.score
-    assert ll.read_inspect(INSPECT / "sentiment.eval").cluster.is_unique
-    by_function = ll.read_inspect(INSPECT / "sentiment.eval", cluster=lambda m: m["film"][0])
-    assert by_function.cluster.to_list() == [film[0] for film in records.cluster]
-
-
-def test_epochs_are_averaged_within_the_item():
-    log = inspect_ai.log.read_eval_log(str(INSPECT / "sampled.eval"))
-    records = ll.read_inspect(INSPECT / "sampled.eval", scorer="match").set_index("item_id")
-    assert len(log.samples) == 48
-    assert len(records) == 12
-    assert set(records.n_samples) == {4}
-    for item, row in records.iterrows():
-        of_item = [s for s in log.samples if s.id == item]
-        values = [s.scores["match"].value == "C" for s in of_item]
-        assert row.score == np.mean(values)
-        assert row.score_variance == pytest.approx(np.var(values, ddof=1))
-        answers = [s.scores["match"].answer for s in of_item]
-        assert answers.count(row.prediction) == max(map(answers.count, answers))
-    assert 0 < records.score.nunique() < 12
-    assert records.score_variance.max() > 0
-
-
-def test_a_scorer_of_numbers():
-    records = ll.read_inspect(INSPECT / "sampled.eval", scorer="p_target")
-    assert records.score.between(0, 1).all()
-    assert records.score.nunique() == 12
-    assert records.score_variance.to_numpy() == pytest.approx(np.zeros(12))
-
-
-def test_json_log_and_letters():
-    records = ll.read_inspect(INSPECT / "choice.json")
-    assert set(records.target) == set(records.prediction) == {"A", "B"}
-    assert ((records.prediction == records.target) == records.score).all()
-    recorded = ll.load_records("reviews")
-    recorded = recorded[recorded.system == "minilm probe"].set_index("item_id")
-    assert records.score.to_list() == recorded.loc[records.item_id].score.to_list()
-
-
-def test_both_formats_give_the_same_records(tmp_path):
-    log = inspect_ai.log.read_eval_log(str(INSPECT / "question.eval"))
-    path = tmp_path / "2026-11-24T01-31-00+00-00_reviews.json"
-    inspect_ai.log.write_eval_log(log, str(path))
-    whole = ll.read_inspect(INSPECT / "question.eval")
-    pd.testing.assert_frame_equal(ll.read_inspect(path), whole)
-    # A folder is searched, and what is no log there is left alone.
-    (tmp_path / "eval-set.json").write_text("{}")
-    pd.testing.assert_frame_equal(ll.read_inspect(tmp_path), whole)
-
-
-def test_a_folder_of_two_systems(tmp_path):
-    for name in ("sentiment", "question"):
-        shutil.copy(INSPECT / f"{name}.eval", tmp_path)
-    records = ll.read_inspect(tmp_path)
-    assert set(records.system) == {"smollm2/sentiment", "smollm2/question"}
-    with pytest.raises(ValueError, match="are two runs of task 'reviews' by 'both'"):
-        ll.read_inspect(tmp_path, system="both")
-
-
-# Inspect: what is refused -------------------------------------------------------------------------
-
-
-def test_an_unknown_scorer_or_field():
-    with pytest.raises(LookupError, match="no single scorer: name one; there are: match, p_target"):
-        ll.read_inspect(INSPECT / "sampled.eval")
-    with pytest.raises(LookupError, match="has no scorer 'f1'; there are: match"):
-        ll.read_inspect(INSPECT / "sentiment.eval", scorer="f1")
-    with pytest.raises(LookupError, match=r"48 of 48 items have no 'movie' .* there are: film"):
-        ll.read_inspect(INSPECT / "sentiment.eval", cluster="movie")
-
-
-def test_a_stopped_evaluation():
-    with pytest.raises(
-        ValueError, match=r"given_up.eval' has the status 'error' \(.*no answer.*2 samples are "
-    ) as raised:
-        ll.read_inspect(INSPECT / "given_up.eval")
-    assert "the data set has 12 items; run the missing ones with `inspect eval-retry`" in str(
-        raised.value
-    )
-
-
-def test_samples_that_ended_in_an_error():
-    with pytest.raises(ValueError, match="2 of 12 samples have no valid score, such as 'review-"):
-        ll.read_inspect(INSPECT / "with_errors.eval")
-
-
-@pytest.fixture
-def changed(tmp_path):
-    """Return a function that changes the samples of a log and writes it as a new file."""
-
-    def write(name, change):
-        log = inspect_ai.log.read_eval_log(str(INSPECT / name))
-        change(log)
-        path = tmp_path / name
-        inspect_ai.log.write_eval_log(log, str(path))
-        return path
-
-    return write
-
-
-def _value(log, value):
-    log.samples[3].scores["match"].value = value
-
-
-def _withdrawn(log):
-    log.samples[0].invalidation = inspect_ai.log.ProvenanceData(
-        author="us", reason="a typing error"
-    )
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda log: _value(log, float("nan")), "gives sample .* the value nan, not one finite"),
-        (lambda log: _value(log, "good"), r"\(epoch 1\) the value 'good', not one finite number"),
-        (lambda log: _value(log, {"a": 1, "b": 0}), "the value {'a': 1, 'b': 0}"),
-        (lambda log: _value(log, [1, 0]), r"the value \[1, 0\]"),
-        (
-            lambda log: [_value(log, 0.5), _value(log, "0.25")],
-            "scorer 'match': the mean of the items is 0.7.*, but the log reports 0.75; it counts",
-        ),
-        (_withdrawn, "1 of 48 samples have no valid score"),
-        (lambda log: log.samples.clear(), "0 of 0 samples have no valid score"),
-    ],
-)
-def test_scores_that_cannot_be_read(changed, change, message):
-    path = changed("sentiment.eval", change)
-    with pytest.raises(ValueError, match=message) as raised:
-        ll.read_inspect(path)
-    assert "sentiment.eval" in str(raised.value)
-
-
-def test_a_missing_epoch(changed):
-    path = changed("sampled.eval", lambda log: log.samples.pop())
-    with pytest.raises(ValueError, match=r"has 3 samples and '.*' 4; run the missing ones"):
-        ll.read_inspect(path, scorer="match")
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("empty.eval", b""),
-        ("empty.json", b""),
-        ("other.json", b'{"version": 2}'),
-        ("text.eval", b"hello"),
-        ("cut.eval", (INSPECT / "question.eval").read_bytes()[:20_000]),
-        ("cut.json", (INSPECT / "choice.json").read_bytes()[:9_000]),
-    ],
-)
-def test_a_file_that_is_no_whole_log(tmp_path, name, content):
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(ValueError, match=f"{name}' is no whole log of Inspect .* copy it anew"):
-        ll.read_inspect(tmp_path / name)
-
-
-def test_no_log_or_no_inspect(tmp_path, monkeypatch):
-    with pytest.raises(FileNotFoundError, match="no file or folder"):
-        ll.read_inspect(tmp_path / "nothing.eval")
-    with pytest.raises(ValueError, match="there are no logs of Inspect"):
-        ll.read_inspect(tmp_path)
-    monkeypatch.setitem(sys.modules, "inspect_ai.log", None)
-    with pytest.raises(ImportError, match="pip install inspect-ai"):
-        ll.read_inspect(INSPECT / "sentiment.eval")
-
-
-def test_two_versions_of_inspect(changed, tmp_path):
-    def older(log):
-        log.eval.packages["inspect_ai"] = "0.3.100"
-        log.eval.model = "older"
-
-    changed("question.eval", older)
-    shutil.copy(INSPECT / "sentiment.eval", tmp_path)
-    with pytest.raises(ValueError, match=r"by inspect-ai 0\.3\.100 and .* by inspect-ai 0\.3\.285"):
-        ll.read_inspect(tmp_path)
 
 
 # Whatever tool wrote it ---------------------------------------------------------------------------
