@@ -78,8 +78,11 @@ def make_records(
     `more` are further columns, of n values or of one for all. `missing` is that of
     `validate_records`.
 
-    Raises ``ValueError`` as `validate_records`, and for a column that has not n values.
+    Raises ``ValueError`` as `validate_records`, for a column that has not n values, and for an
+    empty name of the system.
     """
+    if isinstance(system, str) and not system.strip():
+        raise ValueError("system is empty: give what was evaluated a name (--names or system=)")
     require_item_columns(items, task)
     # "dict" and not "|", so that a name given twice is an error.
     columns = dict(
