@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -244,7 +244,7 @@ def _answer(line: Line, metric: str) -> tuple[str, float]:
     choices, logliks = line.choices, line.logliks
     if not choices:
         return line.said, math.nan
-    values = logliks
+    values: Sequence[float] = logliks
     if metric in _LENGTHS:
         lengths = map(_LENGTHS[metric], choices)
         values = [log / n if n else -math.inf for log, n in zip(logliks, lengths, strict=True)]
