@@ -12,23 +12,20 @@ from typing import Any
 import pandas as pd
 
 from .logs_common import Cluster, check_mean, cluster_labels, one_table, pick
-from .logs_every_eval_ever_files import evaluation, evaluations, is_log, part, parts, sample_rows
+from .logs_every_eval_ever_files import OURS, evaluation, evaluations, part, parts, sample_rows
+from .logs_every_eval_ever_files import is_log as is_log
+from .logs_every_eval_ever_write import write_every_eval_ever as write_every_eval_ever
 from .logs_samples import Choice, choice_for, content_hash, items_of, require_scores, wanted
 from .records import make_records
 
-__all__ = ["CONVERTERS", "is_log", "read_every_eval_ever"]
-
-_INSTALL = (
-    "in Python 3.12, pip install 'every-eval-ever[{}]' and run `every_eval_ever convert {} {}"
-)
-_GIVE = "--output_dir data`; then give the folder data"
 # What to do with files of tools that this library does not read itself.
 CONVERTERS = {
-    "helm": f"{_INSTALL.format('helm', 'helm', '--log_path RUN_FOLDER')} {_GIVE}",
-    "alpaca_eval": f"{_INSTALL.format('all', 'alpaca_eval', '--log_path FILE')} {_GIVE}",
+    "helm": (
+        "in Python 3.12, pip install 'every-eval-ever[helm]', run `every_eval_ever convert helm "
+        "--log_path RUN_FOLDER --output_dir data`, and give the folder data"
+    ),
     "lighteval": "run it with `lighteval eval`, which writes logs of Inspect, and give those",
 }
-OURS = "lleval_lib"  # the library that wrote records in this format
 
 
 def read_every_eval_ever(

@@ -12,6 +12,7 @@ from pathlib import Path
 from .logs_common import files_in, read_json
 
 SAMPLES = "_samples.jsonl"
+OURS = "lleval_lib"  # the library that wrote records in this format
 _KINDS = {str: "text", list: "a list", dict: "an object", (int, float): "a number", bool: "a bool"}
 
 

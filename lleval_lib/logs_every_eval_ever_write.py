@@ -11,8 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from .logs_every_eval_ever import OURS
-from .logs_every_eval_ever_files import SAMPLES
+from .logs_every_eval_ever_files import OURS, SAMPLES
 from .records import validate_records
 
 _SCHEMA = "0.3.0"

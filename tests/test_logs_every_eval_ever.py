@@ -15,8 +15,12 @@ import pandas as pd
 import pytest
 
 import lleval_lib as ll
-from lleval_lib.logs_every_eval_ever import CONVERTERS, is_log, read_every_eval_ever
-from lleval_lib.logs_every_eval_ever_write import write_every_eval_ever
+from lleval_lib.logs_every_eval_ever import (
+    CONVERTERS,
+    is_log,
+    read_every_eval_ever,
+    write_every_eval_ever,
+)
 
 TESTS = Path(__file__).parent
 LOGS = TESTS / "logs"
@@ -353,7 +357,6 @@ def test_which_files_are_of_the_format():
 
 def test_what_converts_the_files_of_other_tools():
     assert "every_eval_ever convert helm --log_path" in CONVERTERS["helm"]
-    assert "every_eval_ever convert alpaca_eval --log_path" in CONVERTERS["alpaca_eval"]
     assert "lighteval eval" in CONVERTERS["lighteval"]
 
 
