@@ -2,6 +2,7 @@
 
 import json
 import math
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -29,7 +30,7 @@ def files_in(path: Path) -> list[Path]:
 def decoded(content: bytes, what: str) -> str:
     """Return UTF-8 as text, without a mark of byte order; ``ValueError`` naming `what`."""
     try:
-        return content.decode("utf-8-sig")
+        return content.removeprefix(BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{what} is not UTF-8 text ({error.reason} at byte {error.start}): the file was saved "

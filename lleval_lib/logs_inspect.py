@@ -121,6 +121,7 @@ def _read_log(file: Path, log, task, scorer, system, missing, cluster) -> pd.Dat
     items = items_of(table, what)
     reported = _reported(log, scorer)
     _check_reported(reported, table, items, f"{what}, scorer {scorer!r}")
+    higher = _higher_is_better(table, reported)
     items["cluster"] = cluster_labels(cluster, list(items.metadata), list(items.item_id), what)
     return make_records(
         system or log.eval.model,
@@ -134,7 +135,7 @@ def _read_log(file: Path, log, task, scorer, system, missing, cluster) -> pd.Dat
         n_samples=items.n_samples,
         score_variance=items.score_variance,
         metric=_metric_name(scorer, reported, items),
-        higher_is_better=_higher_is_better(table, reported),
+        higher_is_better=pd.Series([higher] * len(items), dtype=object),
         group=None,
         **_settings(log),
         source=f"inspect-ai {log.eval.packages.get('inspect_ai', '')}".strip(),

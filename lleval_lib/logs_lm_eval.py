@@ -3,6 +3,7 @@
 import math
 import re
 from collections import Counter
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -25,6 +26,11 @@ from .logs_lm_eval_results import described, results_beside, scores_of, shown, s
 from .records import make_records
 
 _SAMPLES = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT[\d.-]+)\.jsonl")
+
+_LENGTHS: dict[str, Callable[[str], int]] = {
+    "acc_norm": len,
+    "acc_bytes": lambda choice: len(choice.encode()),
+}
 
 
 def read_lm_eval(
@@ -238,12 +244,12 @@ def _answer(line: Line, metric: str) -> tuple[str, float]:
     choices, logliks = line.choices, line.logliks
     if not choices:
         return line.said, math.nan
-    lengths = {
-        "acc_norm": [len(c) for c in choices],
-        "acc_bytes": [len(c.encode()) for c in choices],
-    }
-    with np.errstate(divide="ignore", invalid="ignore"):
-        best = int(np.argmax(np.array(logliks) / lengths.get(metric, [1])))
+    values: Sequence[float] = logliks
+    if metric in _LENGTHS:
+        lengths = map(_LENGTHS[metric], choices)
+        values = [log / n if n else -math.inf for log, n in zip(logliks, lengths, strict=True)]
+    # As np.argmax, with which the harness takes nan for the highest.
+    best = max(range(len(values)), key=lambda k: (math.isnan(values[k]), values[k]))
     terms = choices if line.target in choices else [str(k) for k in range(len(choices))]
     of_target = logliks[terms.index(line.target)] if line.target in terms else math.nan
     return terms[best], of_target if of_target > -math.inf else math.nan

@@ -47,41 +47,34 @@ def lines_of(path: Path, cluster: Cluster, *, prompts: bool = True) -> tuple[lis
     ``ValueError`` naming the file and the line, whatever is wrong there.
     """
     lines: list[Line] = []
-    document = None
+    document, file = None, repr(str(path))
     # In bytes: as text, a line would also end at separators that may stand inside a text.
-    with path.open("rb") as file:
-        for number, content in enumerate(file, start=1):
-            if not content.strip():
+    with path.open("rb") as rows:
+        for number, content in enumerate(rows, start=1):
+            if content.isspace():
                 continue
-            where = f"{str(path)!r}, line {number}"
-            text = decoded(content, where)
             try:
-                found = _without_halves(json.loads(text), text)
-            except (ValueError, RecursionError) as error:
-                goes_on = any(rest.strip() for rest in file)
+                found = json.loads(decoded(content, f"{file}, line {number}"))
+            except (json.JSONDecodeError, RecursionError) as error:
+                goes_on = any(not rest.isspace() for rest in rows)
                 advice = "the line is damaged" if goes_on else "the file is truncated"
                 raise ValueError(
-                    f"{where} is not whole JSON ({error}): {advice}; copy or write it anew"
+                    f"{file}, line {number} is not whole JSON ({error}): {advice}; copy or write "
+                    "it anew"
                 ) from error
             try:
                 line = _line(found, number, prompts)
             except Exception as error:  # whatever stands there, the reader is told where
                 said = error if type(error) is ValueError else f"{type(error).__name__}: {error}"
-                raise ValueError(f"{where}: {said}; {_ADVICE}") from error
-            if cluster is not None:
-                line = line._replace(label=cluster_label(cluster, found.get("doc"), where))
+                raise ValueError(f"{file}, line {number}: {said}; {_ADVICE}") from error
             document = document or found.get("doc")
+            if cluster is not None:
+                label = cluster_label(cluster, found.get("doc"), f"{file}, line {number}")
+                line = line._replace(label=label)
             lines.append(line)
     if not lines:
         raise ValueError(f"{str(path)!r} is empty: the evaluation wrote no items; run it again")
     return lines, document
-
-
-def _without_halves(found, text: str):
-    """Return what a line holds, with "?" for half a surrogate pair, which no file can hold."""
-    if "\\ud" not in text and "\\uD" not in text:
-        return found
-    return json.loads(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def _line(found, number: int, prompts: bool) -> Line:
@@ -93,16 +86,21 @@ def _line(found, number: int, prompts: bool) -> Line:
     choices, logliks = _choices(requests, found["filtered_resps"])
     return Line(
         number,
-        found["filter"],
+        _whole(found["filter"]),
         found.get("doc_id"),
-        found["doc_hash"],
-        str(found["target"]),
-        _text(requests[0][0]) if prompts else "",
+        _whole(found["doc_hash"]),
+        _whole(str(found["target"])),
+        _whole(_text(requests[0][0])) if prompts else "",
         {name: found.get(name) for name in found["metrics"]},
-        "" if choices else _said(found["filtered_resps"]),
+        "" if choices else _whole(_said(found["filtered_resps"])),
         choices,
         logliks,
     )
+
+
+def _whole(text: str) -> str:
+    """Return a text with "?" for half of a surrogate pair, which no table can hold."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _check_fields(found) -> None:
@@ -127,13 +125,17 @@ def _choices(requests: list[list], found: list) -> tuple[tuple[str, ...], tuple[
 
     A request is (context, continuation), (prompt, options) or (text,), and may end in pictures.
     """
+    if len(requests) < 2 or len(requests) != len(found):
+        return (), ()
     context = requests[0][0]
-    one_context = all(len(r) > 1 and isinstance(r[1], str) and r[0] == context for r in requests)
-    if not one_context or not len({r[1] for r in requests}) == len(found) > 1:
+    for request in requests:
+        if len(request) < 2 or not isinstance(request[1], str) or request[0] != context:
+            return (), ()
+    if len({request[1] for request in requests}) < len(requests):
         return (), ()
     # As the harness does, without the space in front.
-    texts = tuple(request[1].removeprefix(" ") for request in requests)
-    return texts, tuple(float(pair[0]) for pair in found)
+    texts = tuple([_whole(request[1].removeprefix(" ")) for request in requests])
+    return texts, tuple([float(pair[0]) for pair in found])
 
 
 def _said(found: list) -> str:

@@ -103,12 +103,13 @@ CHAT = "local-chat-completions"
 # Name of the run: (the versions that write it, model, its arguments, tasks, further options).
 RUNS = {
     "choices": (
-        ("0.4.7", "0.4.8", "0.4.9.2", "0.4.13"),
-        "dummy", "pretrained=ours/dummy", "adding", [],
+        ("0.4.7", "0.4.8", "0.4.13"), "dummy", "pretrained=ours/dummy", "adding", [],
     ),
+    # lm-eval 0.4.9.2 stops at a task of ours, unless it is in a group, and at a group of groups.
+    "grouped": (("0.4.9.2",), "dummy", "pretrained=ours/dummy", "sums", []),
     "some": (
-        ("0.4.9.2", "0.4.13"), "dummy", "pretrained=ours/dummy", "sums_small",
-        ["--samples", '{"sums_small": [1, 4]}'],
+        ("0.4.9.2", "0.4.13"), "dummy", "pretrained=ours/dummy", "sums",
+        ["--samples", '{"sums_small": [1, 4], "sums_large": [8, 0, 5, 2]}'],
     ),
     "predicted": (
         ("0.4.13",), "dummy", "pretrained=ours/dummy", "sums_written", ["--predict_only"],
@@ -238,7 +239,8 @@ def main(pythons: list[str]) -> None:
         prepared(work)
         model = ll.load_lm().model.config._name_or_path
         (work / "smollm2-135m").symlink_to(model, target_is_directory=True)
-        for python, version in {python: version_of(python) for python in pythons}.items():
+        for python in map(os.path.abspath, pythons):
+            version = version_of(python)
             for name, (versions, *_) in RUNS.items():
                 if version in versions:
                     written(python, work, name, f"{name}-{version}", server.server_port)
