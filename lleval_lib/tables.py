@@ -30,6 +30,7 @@ class _Printed(NamedTuple):
     text: str
     value: float
     half: float
+    digits: int  # behind the point, as far as a reason shows them
 
 
 def check_table(
@@ -84,7 +85,7 @@ def _printed(figure, what: str, decimals: int | None, unit: int) -> _Printed:
     except (InvalidOperation, ValueError, TypeError) as error:
         raise ValueError(f"the {what} is {text!r}, not one number without a sign of %") from error
     text = text if digits <= 6 else f"{float(number):.6g}"
-    return _Printed(text, float(number) / unit, 0.5 * 10.0**-digits / unit)
+    return _Printed(text, float(number) / unit, 0.5 * 10.0**-digits / unit, min(digits, 6))
 
 
 def _count(n, what: str) -> int:
@@ -106,7 +107,7 @@ def _reason(mean: _Printed, se: _Printed | None, n: int, unit: int) -> str | Non
     last = min(int(np.floor((mean.value + mean.half) * n + _NOISE * n)), n)
     if first > last:
         near = [k for k in (last, first) if 0 <= k <= n]
-        given = ", ".join(f"{k:,} give {_like(mean, unit * k / n)}" for k in near)
+        given = ", ".join(f"{k:,} give {unit * k / n:.{mean.digits}f}" for k in near)
         return f"no number of right answers out of {n:,} gives {mean.text}: {given}"
     if se is None:
         return None
@@ -120,11 +121,6 @@ def _reason(mean: _Printed, se: _Printed | None, n: int, unit: int) -> str | Non
         f"{n:,} scores of 0 or 1 with the mean {mean.text} have a standard error of "
         f"{' to '.join(ends)}, not {se.text}"
     )
-
-
-def _like(printed: _Printed, value: float) -> str:
-    """Return a value with the digits of a printed figure."""
-    return f"{value:.{len(printed.text.partition('.')[2])}f}"
 
 
 def read_table(path: str | Path) -> tuple[pd.DataFrame, list[str]]:

@@ -170,13 +170,8 @@ def test_a_csv_of_printed_figures(tmp_path, capsys):
 
 def test_results_of_lm_eval(tmp_path, capsys):
     """What the harness wrote can be; a standard error of 0, as in its issue 3966, cannot."""
-    code, said, _ = run(capsys, LM_EVAL.parent)
-    assert code == 0
-    checked, left = read_table(LM_EVAL.parent)
-    assert f"0 of {len(checked)} figures cannot be" in said
-    assert len(checked) >= 20
-    assert any("mae" in name for name in left)
-    assert all(name in said for name in left)
+    code, said, _ = run(capsys, LM_EVAL)
+    assert (code, said) == (0, "0 of 6 figures cannot be means of right and wrong answers\n")
     shutil.copytree(LM_EVAL / "critic", tmp_path / "critic")
     (file,) = tmp_path.rglob("results_*.json")
     results = json.loads(file.read_text("utf-8"))
@@ -196,3 +191,37 @@ def test_results_of_lm_eval(tmp_path, capsys):
     code, _, error = run(capsys, LM_EVAL.parent / "inspect")
     assert code == 2
     assert "holds no figures to check" in error
+
+
+def test_the_n_that_lm_eval_reports_wrongly(capsys):
+    """With --samples, lm-eval 0.4.9.2 reports all documents as n, whatever it took (#4089)."""
+    folder = LM_EVAL.parent / "lm_eval_kinds" / "some-0.4.9.2"
+    code, said, _ = run(capsys, folder)
+    assert code == 1
+    assert (
+        "sums_large, acc,none: no number of right answers out of 9 gives 0.5: 4 give 0.444444,"
+        in said
+    )
+    assert (
+        "sums_small, acc,none: 6 scores of 0 or 1 with the mean 0.5 have a standard error of 0."
+        in said
+    )
+    table, _ = read_table(folder)
+    n = []
+    for name in table.index:
+        task = name.split(": ")[1].split(",")[0]
+        (samples,) = folder.rglob(f"samples_{task}_*")
+        n.append(len(samples.read_text("utf-8").splitlines()))
+    assert len(set(n)) > 1
+    assert ll.check_table(table.assign(n=n)).empty
+
+
+def test_what_is_not_checked_is_named(capsys):
+    folder = LM_EVAL.parent / "lm_eval_kinds" / "exact-0.4.13"
+    checked, left = read_table(folder)
+    assert [name.split(": ")[1] for name in checked.index if "sums_written" in name] == [
+        *["sums_written, exact_match,strict-match", "sums_written, exact_match,flexible-extract"]
+    ]
+    assert any(name.endswith("sums_scored, mae,none") for name in left)
+    _, said, _ = run(capsys, folder)
+    assert all(f"  {name}" in said for name in left)
