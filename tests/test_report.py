@@ -652,6 +652,10 @@ def test_clusters_across_tasks():
     d = ll.compare(a.score, b.score, cluster=a.cluster).difference
     assert (row.estimate, row.se) == pytest.approx((d.estimate, d.se))
     assert any("clusters lie in several of its tasks" in said for said in report.warnings)
+    # Items that are numbered alike in both tasks are not the same items.
+    own = ll.comparison_report(records.assign(cluster=records.item_id)).differences[:2]
+    assert own.task.to_list() == ["films (all items)", "films (mean of 2 tasks)"]
+    assert own.n_clusters.to_list() == [120, 120]
     one = [part.assign(cluster="en") for part in parts]
     with pytest.raises(ValueError, match="films: all its items lie in one cluster"):
         ll.comparison_report(_two(one))
@@ -786,7 +790,7 @@ def test_names_are_short_and_never_alike():
         (text,) = [text for name, text in short.items() if step in name]
         assert step in text
     # Names that differ in two far places, or only after a long agreement.
-    hard = [f"{x}{'m' * 60}{y}{'n' * 60}" for x in "ab" for y in "cd"] + ["…" * 34, "…" * 35]
+    hard = [f"{x}{'m' * 60}{y}{'n' * 60}" for x in "ab" for y in "cdef"] + ["…" * 34, "…" * 35]
     short = short_names(hard)
     assert len(set(short.values())) == len(hard)
     assert max(map(len, short.values())) <= 34
