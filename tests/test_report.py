@@ -998,3 +998,11 @@ def test_the_means_of_a_benchmark_are_those_of_the_figures_that_lm_eval_reports(
     assert mean[f"{group} (all items)", "a"] == pytest.approx(pooled)
     assert mean[f"{group} (mean of 2 tasks)", "a"] == pytest.approx(np.mean(accuracy))
     assert report.differences.metric[0] == "acc"
+
+
+def test_a_bound_near_0_is_not_printed_as_0():
+    swing = np.tile([1.0, -1.0], 50) * 0.2
+    gap = stats.t.ppf(0.975, 99) * stats.sem(swing) + 0.0003
+    report = ll.comparison_report([table("a", np.full(100, 0.3)), table("b", 0.3 + gap + swing)])
+    assert report.differences.low[0] == pytest.approx(0.0003)
+    assert report.verdicts()[0].endswith("points; a difference below 0.03 is excluded")
