@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from . import logs_inspect, logs_lm_eval
+from . import logs_every_eval_ever, logs_inspect, logs_lm_eval
 from .logs_common import Choice, Cluster, Tasks, files_in, read_json, wanted
+from .logs_every_eval_ever import CONVERTERS, read_every_eval_ever
 from .logs_inspect import read_inspect
 from .logs_lm_eval_results import is_results
 from .records import read_records
@@ -32,12 +33,13 @@ def read_systems(
 ) -> list[pd.DataFrame]:
     """Return the records of all paths, whatever tools wrote them, with systems named apart.
 
-    A path is what `read_lm_eval` or `read_inspect` takes, or a Parquet file of records, in which
-    `cluster` names a column. `names` are the systems' names, one a path; without them the logs
-    name the systems, or, where two logs give the same name to the same task, the paths do. Paths
-    with one name and different tasks are one system. `task`, `metric`, `filter`, `scorer` and
-    `missing` are those of the readers, each for the tools that know it: lm-eval can so be compared
-    with Inspect. The column ``prompt``, most of what a long log holds, is left out.
+    A path is what `read_lm_eval`, `read_inspect` or `read_every_eval_ever` takes, or a Parquet file
+    of records, in which `cluster` names a column. `names` are the systems' names, one a path;
+    without them the logs name the systems, or, where two logs give the same name to the same task,
+    the paths do. Paths with one name and different tasks are one system. `task`, `metric`,
+    `filter`, `scorer` and `missing` are those of the readers, each for the tools that know it:
+    lm-eval can so be compared with Inspect. The column ``prompt``, most of what a long log holds,
+    is left out.
 
     Raises ``ValueError`` for an option that no path knows, ``LookupError`` for a task that it names
     and none has, and what the readers raise.
@@ -130,53 +132,55 @@ def _read_own(path: Path, *, task, system, missing, cluster) -> pd.DataFrame:
 # What reads each kind of path, and what one may choose there.
 _READERS: dict[str, tuple[Callable[..., pd.DataFrame], tuple[str, ...]]] = {
     "lm-eval": (partial(logs_lm_eval.read_files, prompts=False), ("metric", "filter")),
-    "inspect": (read_inspect, ("scorer",)),
+    "Inspect": (read_inspect, ("scorer",)),
+    "Every Eval Ever": (read_every_eval_ever, ("metric",)),
     "records": (_read_own, ()),
 }
-_IS_LOG = {"lm-eval": logs_lm_eval.is_log, "inspect": logs_inspect.is_log}
-# Files of other tools, and what turns them into logs that are read here.
+_IS_LOG = {
+    "Every Eval Ever": logs_every_eval_ever.is_log,
+    "lm-eval": logs_lm_eval.is_log,
+    "Inspect": logs_inspect.is_log,
+}
+_KNOWN = (
+    "samples_*.jsonl or results_*.json of lm-evaluation-harness, .eval or .json of Inspect, "
+    "<uuid>.json with its samples of Every Eval Ever"
+)
+# The names of files of other tools, and what to do with them.
 _FOREIGN = {
-    "per_instance_stats*.json": "HELM",
-    "scenario_state*.json": "HELM",
-    "details_*.parquet": "lighteval",
-    "*_samples_*.jsonl": "lmms-eval",
+    "per_instance_stats*.json": f"HELM: {CONVERTERS['helm']}",
+    "scenario_state*.json": f"HELM: {CONVERTERS['helm']}",
+    "details_*.parquet": f"lighteval: {CONVERTERS['lighteval']}",
+    "*_samples_*.jsonl": "lmms-eval, whose logs are not read here",
 }
 
 
 def _kind(path: Path) -> str:
     """Return which tool wrote the file or the folder, a key of `_READERS`."""
     files = files_in(path)
+    kinds = [kind for kind, is_log in _IS_LOG.items() if any(map(is_log, files))]
+    if len(kinds) == 1:
+        return kinds[0]
+    advice = next((said for file in files if (said := _foreign(file))), "")
     if path.is_dir():
-        kinds = [kind for kind, is_log in _IS_LOG.items() if any(map(is_log, files))]
-        if len(kinds) == 1:
-            return kinds[0]
-        found = f"logs of {' and '.join(kinds)}" if kinds else "neither"
+        found = f"logs of {' and of '.join(kinds)}" if kinds else "none"
         raise ValueError(
-            f"{str(path)!r} must hold samples_*.jsonl of lm-evaluation-harness or logs of Inspect, "
-            f"but holds {found}: name a folder of one tool's logs{_foreign(files)}"
+            f"{str(path)!r} must be a folder of one tool's logs ({_KNOWN}), but holds {found}"
+            f"{advice}"
         )
-    told = _foreign(files)
-    if not told and path.suffix == ".parquet":
-        return "records"
-    if not told and path.suffix == ".jsonl":
+    by_suffix = {".parquet": "records", ".jsonl": "lm-eval", ".json": "Inspect"}
+    if advice or path.suffix not in by_suffix:
+        raise ValueError(
+            f"{str(path)!r} is no log that we know: expected {_KNOWN}, or .parquet records{advice}"
+        )
+    if path.suffix == ".json" and is_results(read_json(path)):
         return "lm-eval"
-    if not told and path.suffix == ".json":
-        return "lm-eval" if is_results(read_json(path)) else "inspect"
-    if path.suffix == ".eval":
-        return "inspect"
-    raise ValueError(
-        f"{str(path)!r} is no log that we know: expected samples_*.jsonl or results_*.json of "
-        f"lm-evaluation-harness, .eval or .json of Inspect, or .parquet records{told}"
-    )
+    return by_suffix[path.suffix]
 
 
-def _foreign(files: list[Path]) -> str:
-    """Return what to do with a file of another tool, if there is one."""
-    for file in files:
-        for pattern, tool in _FOREIGN.items():
-            if file.match(pattern):
-                return f"; {file.name} looks like a file of {tool}: convert it first"
-    return ""
+def _foreign(file: Path) -> str:
+    """Return what to do with a file of another tool, or nothing if it is of none we know."""
+    found = (tool for pattern, tool in _FOREIGN.items() if file.match(pattern))
+    return "".join(f"; {file.name} looks like a file of {tool}" for tool in found)
 
 
 def _names_from_paths(paths) -> list[str]:

@@ -174,8 +174,11 @@ def _refuse_unscored(lines: list[Line], what: str) -> None:
 
 
 def _filtered(lines: list[Line], filter: str | None, what: str) -> list[Line]:
-    there_are = list(dict.fromkeys(line.filter for line in lines))
-    filter = pick(filter, there_are, what, "filter")
+    counts = Counter(line.filter for line in lines)
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{n:,} items of the filter {name!r}" for name, n in counts.items())
+        raise ValueError(f"{what} has {told}: lines are missing or damaged; copy or write it anew")
+    filter = pick(filter, list(counts), what, "filter")
     return [line for line in lines if line.filter == filter]
 
 

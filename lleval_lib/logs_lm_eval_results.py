@@ -119,7 +119,9 @@ def scores_of(lines: list[Line], metric: str, results: dict, task: str, what: st
     n = _number(_in(results, "n-samples", task, "effective"))
     error = _number(_in(results, "results", task, f"{metric}_stderr,{lines[0].filter}"))
     all_there = math.isnan(n) or n == len(lines)
-    if not all_there and not (n > len(lines) and _were_chosen(lines, there, mean, error)):
+    # Later versions write "sample_len", and count what --samples chose.
+    may_be_fewer = n > len(lines) and _in(results, "results", task, "sample_len") is None
+    if not all_there and not (may_be_fewer and _were_chosen(lines, there, mean, error)):
         raise ValueError(
             f"{what} holds {len(lines):,} items, but the results beside it say {n:,.0f}: the file "
             "is truncated or of another run"

@@ -66,7 +66,7 @@ def texts():
 
 def test_committed_logs_are_small_and_name_no_machine():
     logs = [p for p in LOGS.rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")]
-    assert sum(p.stat().st_size for p in logs) < 700_000
+    assert sum(p.stat().st_size for p in logs) < 1_200_000
     private = re.compile(r"/(?:home|root|Users|tmp|work|usr|opt|private|var)/|[A-Z]:\\\\|File \\\"")
     found = {name: hit[0] for name, text in texts() if (hit := private.search(text))}
     assert not found
@@ -489,7 +489,7 @@ def test_records_of_our_own(tmp_path):
         (["sentiment"], {"scorer": "match"}, "has no scorer to choose: leave out --scorer"),
         (["../inspect/question.eval"], {"metric": "acc"}, "has no metric to choose"),
         (["../write_inspect.py"], {}, "is no log that we know"),
-        ([".."], {}, "holds logs of lm-eval and inspect: name a folder of one"),
+        ([".."], {}, "holds logs of Every Eval Ever and of lm-eval and of Inspect"),
     ],
 )
 def test_paths_that_do_not_fit(paths, options, message):
@@ -498,7 +498,7 @@ def test_paths_that_do_not_fit(paths, options, message):
 
 
 def test_an_empty_folder_or_none(tmp_path):
-    with pytest.raises(ValueError, match="holds neither"):
+    with pytest.raises(ValueError, match="but holds none"):
         read_systems([tmp_path])
     with pytest.raises(FileNotFoundError):
         read_systems([tmp_path / "nothing"])
