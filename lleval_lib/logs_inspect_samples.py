@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,8 @@ def open_log(file: Path, *, header_only: bool = False):
     try:
         return read_eval_log(str(file), header_only=header_only)
     except Exception as error:
+        if header_only:  # which cannot do without fields that the whole log may lack
+            return open_log(file)
         raise _unreadable(file, error) from error
 
 
@@ -73,10 +76,9 @@ def scored(sample: dict, scorer: str, what: str) -> dict:
 
 
 def _unreadable(file: Path, error: Exception) -> ValueError:
-    cause = error.__cause__ or error
-    said = (str(cause) or type(cause).__name__).splitlines()[0]
+    said = (str(error) or type(error).__name__).splitlines()[0]
     advice = "the file is empty, truncated or of another kind; copy it anew or run it again"
-    if "of log format" in said:
+    if re.search(r"read version \d+ of log format", said):
         advice = "a newer Inspect wrote it: pip install -U inspect-ai"
     return ValueError(f"{str(file)!r} is no whole log of Inspect ({said}): {advice}")
 
