@@ -77,6 +77,7 @@ from .scoring import loglikelihood as loglikelihood
 from .sequential import confidence_sequence as confidence_sequence
 from .sequential import group_sequential_bounds as group_sequential_bounds
 from .sequential import peeking_error as peeking_error
+from .tables import check_table as check_table
 from .tasks import Task as Task
 from .tasks import evaluate as evaluate
 from .tasks import with_shots as with_shots

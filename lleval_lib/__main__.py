@@ -1,8 +1,9 @@
-"""The command line: ``python -m lleval_lib compare A B`` and ``python -m lleval_lib fetch``."""
+"""The command line: ``python -m lleval_lib`` with ``compare``, ``check-table`` or ``fetch``."""
 
 import argparse
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from textwrap import fill
 
 from .terms import CORRECTIONS, TERMS
@@ -13,6 +14,7 @@ Compare systems on the same items: is B better than A, and how sure is that?
 A, B, … are logs with the score of every item:
   lm-evaluation-harness   the folder of --output_path, or a samples_*.jsonl (--log_samples)
   Inspect                 an .eval or .json log, or a folder of them (needs inspect-ai)
+  Every Eval Ever         its .json, with the .jsonl of the items beside it
   this library            a .parquet file of records
 
 Every further system is compared with the first, or with --baseline.
@@ -25,22 +27,45 @@ sample's metadata in Inspect, a column of the records.
 examples:
   python -m lleval_lib compare runs/small runs/large --metric acc --cluster film
   python -m lleval_lib compare a.eval b.eval c.eval --cluster film --output report
+  python -m lleval_lib compare runs/a runs/b --metric acc --metric gsm8k=exact_match
+  python -m lleval_lib compare runs/a runs/b --task "mmlu_*" --missing bounds
+"""
+_CHECK_TABLE = """\
+Find figures that no n right and wrong answers can give: a mean that is k/n for no whole number k,
+or a standard error that does not belong to it (the GRIM and GRIMMER tests).
+
+PATH is
+  a .csv file            with the columns score, n and, where known, se, rounded as printed
+  results of lm-eval     a results_*.json, or a folder of them: the accuracies in them
+
+The exit status is 1 if there are such figures, else 0. A figure that is named is not for certain
+wrong: scores of parts (as in F1, or acc of truthfulqa_mc2), a mean of several samples an item,
+and clustered or bootstrapped standard errors need not pass.
 """
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command of the library; ``--help`` lists them."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal that has no Chinese shows question marks, not a traceback.
+            stream.reconfigure(errors="replace")
     parser = argparse.ArgumentParser(
         prog="python -m lleval_lib",
         description="The tools of the book on evaluating language models.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     _add_compare(commands)
+    _add_check_table(commands)
     commands.add_parser(
         "fetch", help="download every model and data set into the user's cache and check it"
     )
     options = vars(parser.parse_args(arguments))
-    run: dict[str, Callable[..., None]] = {"compare": _compare, "fetch": _fetch}
+    run: dict[str, Callable[..., None]] = {
+        "compare": _compare,
+        "check-table": _check_table,
+        "fetch": _fetch,
+    }
     run[options.pop("command")](**options)
 
 
@@ -55,9 +80,7 @@ def _add_compare(commands) -> None:
     add = parser.add_argument
     add("paths", nargs="+", metavar="PATH", help="the logs, two systems or more")
     add("--cluster", metavar="FIELD", help="what dependent items have in common")
-    add("--metric", metavar="M", help="lm-eval: the score, such as acc")
-    add("--filter", metavar="F", help="lm-eval: the filter, such as strict-match")
-    add("--scorer", metavar="S", help="Inspect: the scorer, such as match")
+    _add_choices(add)
     add("--names", nargs="+", metavar="NAME", help="the systems' names, one a path")
     add("--baseline", metavar="NAME", help="compare with this system")
     add(
@@ -71,6 +94,47 @@ def _add_compare(commands) -> None:
     add("--format", choices=("html", "markdown"), default="html", help="of it (default: html)")
 
 
+def _add_choices(add: Callable) -> None:
+    """Add the options that say what is read and what it counts."""
+    add("--task", nargs="+", metavar="TASK", help='only these tasks; patterns such as "mmlu_*" too')
+    for option, what in (
+        ("metric", "lm-eval, Every Eval Ever: the score, such as acc"),
+        ("filter", "lm-eval: the filter, such as strict-match"),
+        ("scorer", "Inspect: the scorer, such as match"),
+    ):
+        add(
+            f"--{option}",
+            action="append",
+            metavar="[TASK=]NAME",
+            help=f"{what}; once for all tasks, or once a task",
+        )
+    add(
+        "--missing",
+        default="refuse",
+        choices=("refuse", "drop", "wrong", "bounds"),
+        help="what an item without a score counts: drop it for all systems, take it for wrong, or "
+        "show both extremes (default: refuse)",
+    )
+    for way in ("higher", "lower"):
+        add(
+            f"--{way}-is-better",
+            nargs="*",
+            metavar="TASK",
+            help="where the logs do not say it: on these tasks, or on all others",
+        )
+
+
+def _add_check_table(commands) -> None:
+    parser = commands.add_parser(
+        "check-table",
+        help="find scores and standard errors that no right and wrong answers can give",
+        description=_CHECK_TABLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("path", metavar="PATH", help="a .csv, or results of lm-eval")
+    parser.add_argument("--percent", action="store_true", help="scores are percentages")
+
+
 def _terms() -> str:
     return "\n".join(
         fill(meaning, 99, initial_indent=f"  {term:13}", subsequent_indent=15 * " ")
@@ -78,17 +142,24 @@ def _terms() -> str:
     )
 
 
-def _compare(paths, *, baseline, correction, confidence, output, format, **reading) -> None:
+def _compare(paths, *, names, task, cluster, missing, output, format, **options) -> None:
     from .logs import read_systems
     from .report import comparison_report
 
     try:
-        report = comparison_report(
-            read_systems(paths, **reading),
-            baseline=baseline,
-            correction=correction,
-            confidence=confidence,
+        choices = {
+            name: _choice(name, options.pop(name)) for name in ("metric", "filter", "scorer")
+        }
+        records = read_systems(
+            paths,
+            names=names,
+            task=task,
+            **choices,
+            missing="refuse" if missing == "refuse" else "keep",
+            cluster=cluster,
         )
+        better = _directions(options.pop("higher_is_better"), options.pop("lower_is_better"))
+        report = comparison_report(records, missing=missing, higher_is_better=better, **options)
         print(report)
         if output is not None:
             print(f"\nThe report is at {report.save(output, format)}")
@@ -96,6 +167,53 @@ def _compare(paths, *, baseline, correction, confidence, output, format, **readi
         # What the user gave is at fault, and the sentence says what to do: no traceback.
         print(f"python -m lleval_lib compare: error: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def _check_table(path, *, percent) -> None:
+    from .tables import check_table, read_table
+
+    try:
+        table, left = read_table(path)
+        bad = check_table(table, percent=percent)
+    except (ValueError, LookupError, OSError) as error:
+        print(f"python -m lleval_lib check-table: error: {error}", file=sys.stderr)
+        sys.exit(2)
+    for where, reason in bad.reason.items():
+        print(f"{where}: {reason}")
+    print(f"{len(bad):,} of {len(table):,} figures cannot be means of right and wrong answers")
+    if left:
+        print(
+            f"not checked, since their scores need not be 0 or 1, or n is not known: {len(left):,}"
+        )
+        print(*(f"  {name}" for name in left), sep="\n")
+    sys.exit(1 if len(bad) else 0)
+
+
+def _choice(option: str, given: list[str] | None) -> str | dict[str, str] | None:
+    """Return what was chosen for all tasks, or by task with the key "" for all others."""
+    if given is None:
+        return None
+    found: dict[str, str] = {}
+    for text in given:
+        task, _, name = text.rpartition("=")
+        if found.setdefault(task, name) != name:
+            raise ValueError(f"--{option} is given twice for {_tasks(task)}")
+    return found[""] if list(found) == [""] else found
+
+
+def _directions(higher: list[str] | None, lower: list[str] | None) -> dict[str, bool] | None:
+    """Return whether higher is better by task, with the key "" for all others."""
+    found: dict[str, bool] = {}
+    for tasks, value in ((higher, True), (lower, False)):
+        # An option without tasks is about all others.
+        for task in [] if tasks is None else tasks or [""]:
+            if found.setdefault(task, value) != value:
+                raise ValueError(f"--higher-is-better and --lower-is-better name {_tasks(task)}")
+    return found or None
+
+
+def _tasks(name: str) -> str:
+    return f"task {name!r}" if name else "all tasks"
 
 
 def _fetch() -> None:

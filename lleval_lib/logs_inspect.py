@@ -1,184 +1,238 @@
-"""Read the logs of Inspect as records, through Inspect's own reader."""
+"""Read the logs of Inspect as records, with Inspect's own classes."""
 
+import json
 import math
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from .logs_common import Cluster, check_mean, cluster_labels, files_in, one_table, pick
+from .logs_common import Cluster, check_mean, cluster_labels, files_in, one_table
+from .logs_inspect_samples import open_log, pick_scorer, read_samples, scored
+from .logs_samples import Choice, choice_for, items_of, require_scores, wanted
 from .records import make_records
-
-_ADVICE = "run the missing ones with `inspect eval-retry`"
 
 
 def read_inspect(
     path: str | Path,
     *,
-    scorer: str | None = None,
+    scorer: Choice = None,
+    task: str | list[str] | None = None,
     system: str | None = None,
+    missing: str = "refuse",
     cluster: Cluster = None,
 ) -> pd.DataFrame:
     """Return the records in logs that Inspect wrote, ``.eval`` or ``.json``.
 
-    `path` is a log or a folder that holds logs at any depth. Inspect's own reader reads them, so
-    inspect-ai must be installed. `scorer` names the score of an item and may be left out where
-    there is only one. `system` names what was evaluated, else the model's name in the log does.
-    `cluster` is a field of the samples' metadata, such as "film", or a function of the metadata;
-    without it every item is its own cluster.
+    `path` is a log or a folder that holds logs at any depth; inspect-ai must be installed. Of a
+    run and its retries the folder gives the latest that succeeded. `scorer` names the score of an
+    item, such as "match", or "quality.correct" where a scorer gives several named values; it may
+    be left out where there is only one, and may be a mapping from task to name. `task` keeps the
+    tasks of these names or patterns, such as "mmlu_*". `system` names what was evaluated, else the
+    model's name in the log does. `missing` is "refuse", or "keep" for the score nan where an item
+    has none. `cluster` is a field of the samples' metadata, such as "film", or a function of the
+    metadata; without it every item is its own cluster.
+
+    ``item_id`` is a hash of input, choices and target, so that the same question is the same item
+    in every run, shuffled or not; ``sample_id`` is Inspect's own id. Where one model ran a task
+    with several arguments, those that differ belong to the task's name: "mmlu (subject=law)".
 
     An item is one row, also where Inspect ran it in several epochs: ``score`` is then the mean of
     its epochs, ``n_samples`` their number and ``score_variance`` their variance (divisor one less
-    than their number; missing for one epoch), the σ² of Miller (2024, arXiv:2411.00640).
-    ``prediction`` is the answer that was given most often, the first of these if several were.
-    Scores are turned into numbers as Inspect does: "C" is 1, "P" 0.5, "I" and "N" are 0.
-    ``prompt`` is the input of the item, before the solver worked on it; ``source`` is the version
-    that wrote the log.
+    than their number; missing for one epoch), the σ² of Miller (2024, arXiv:2411.00640). If one of
+    them has no score the item has none. Where the log reduces epochs in another way, such as their
+    maximum, ``metric`` says so. ``prediction`` is the answer that was given most often, the first
+    of these if several were. Scores are turned into numbers as Inspect does: "C" is 1, "P" 0.5,
+    "I" and "N" are 0. ``prompt`` is the input of the item, before the solver worked on it.
+    ``higher_is_better`` is true where all scores are such letters or the log reports their
+    accuracy, else unknown. Settings are the task's version and arguments, epochs and reducers.
 
     >>> records = read_inspect("logs/run.eval", cluster="film")  # doctest: +SKIP
 
-    Raises ``ImportError`` without inspect-ai, ``LookupError`` for an unknown scorer or field,
-    listing those there are, and ``ValueError``, naming the file, for a log that cannot be read,
-    that holds two runs of a task by one system, or in which items have no score: because the
-    evaluation was stopped or samples ended in an error.
+    Raises ``ImportError`` without inspect-ai, ``LookupError`` for an unknown scorer, task or
+    field, listing those there are, and ``ValueError``, naming the file, for a log that cannot be
+    read, lacks samples, holds two runs of a task by one system, or in which items have no score.
     """
     path = Path(path)
-    files = files_in(path)
-    logs = [file for file in files if is_log(file)] if path.is_dir() else files
-    if not logs:
+    files = [file for file in files_in(path) if is_log(file) or file == path]
+    if not files:
         raise ValueError(f"there are no logs of Inspect (.eval, or <date>_….json) in {str(path)!r}")
-    return one_table(logs, lambda file: _read_log(file, scorer, system, cluster))
+    headers = _current({file: open_log(file, header_only=True) for file in files})
+    tasks = _task_names(headers)
+    kept = set(wanted(tasks.values(), task, repr(str(path))))
+
+    def read(file):
+        return _read_log(file, headers[file], tasks[file], scorer, system, missing, cluster)
+
+    return one_table([file for file in headers if tasks[file] in kept], read)
 
 
 def is_log(path: Path) -> bool:
     """Return whether a file is, by its name, one that Inspect writes."""
     # Other files of Inspect's end in .json too, but only logs begin with a date.
     dated = path.suffix == ".json" and re.match(r"\d{4}-\d\d-\d\dT", path.name)
-    return path.suffix == ".eval" or bool(dated)
+    # macOS puts a file ._X beside X on foreign disks.
+    return not path.name.startswith("._") and (path.suffix == ".eval" or bool(dated))
 
 
-def _read_log(file: Path, scorer, system, cluster) -> pd.DataFrame:
-    log, what = _eval_log(file), repr(str(file))
-    _check_scored(log, what)
-    names = list(dict.fromkeys(name for sample in log.samples for name in sample.scores))
-    scorer = pick(scorer, names, what, "scorer")
-    by_item = _samples(log, scorer, what).groupby("item_id", sort=False)
-    counts, scores = by_item.size(), by_item.value.mean()
-    if counts.nunique() > 1:
-        raise ValueError(
-            f"{what}: item {counts.idxmin()!r} has {counts.min()} samples and "
-            f"{counts.idxmax()!r} {counts.max()}; {_ADVICE}"
-        )
-    for reported in _reported_means(log, scorer):
-        advice = "it counts the values by a rule of its own, which the log does not hold"
-        check_mean(scores, reported, f"{what}, scorer {scorer!r}", advice)
-    items = by_item.first().reset_index()
-    metadata = {str(sample.id): sample.metadata for sample in log.samples}
-    labels = cluster_labels(cluster, list(metadata.values()), list(metadata), what)
+def _current(headers: dict) -> dict:
+    """Return the headers without runs that a later success of the same task took the place of."""
+    runs: dict[tuple, list] = {}
+    for file, log in headers.items():
+        runs.setdefault((log.eval.task_id, log.eval.model), []).append((file, log))
+    kept = {}
+    for run in runs.values():
+        done = [(file, log) for file, log in run if log.status == "success"] or run
+        latest = max(log.eval.created for _, log in done)
+        kept |= {file: log for file, log in done if log.eval.created == latest}
+    return {file: log for file, log in headers.items() if file in kept}
+
+
+def _task_names(headers: dict) -> dict[Path, str]:
+    """Return the task's name by file, with the arguments that differ if a model ran it twice."""
+    logs = {file: log.eval for file, log in headers.items()}
+    twice = [run for run, n in Counter((e.task, e.model) for e in logs.values()).items() if n > 1]
+    names = {}
+    for file, spec in logs.items():
+        names[file] = spec.task
+        if spec.task in {task for task, _ in twice}:
+            alike = [other.task_args for other in logs.values() if other.task == spec.task]
+            different = [k for k in spec.task_args if len({str(a.get(k)) for a in alike}) > 1]
+            if different:
+                names[file] += f" ({_arguments({k: spec.task_args[k] for k in different})})"
+    return names
+
+
+def _arguments(arguments: dict) -> str:
+    texts = (v if isinstance(v, str) else json.dumps(v, default=str) for v in arguments.values())
+    return ", ".join(f"{key}={text}" for key, text in zip(arguments, texts, strict=True))
+
+
+def _read_log(file: Path, log, task, scorer, system, missing, cluster) -> pd.DataFrame:
+    what = repr(str(file))
+    _check_status(log, file)
+    samples = read_samples(file, metadata=cluster is not None)
+    _check_whole(log, samples, file)
+    scorer = pick_scorer(choice_for(scorer, task), samples, what)
+    table = pd.DataFrame([scored(sample, scorer, what) for sample in samples])
+    require_scores(table, missing, f"{what}, scorer {scorer!r}", _advice(table, file))
+    items = items_of(table, what)
+    reported = _reported(log, scorer)
+    _check_reported(reported, table, items, f"{what}, scorer {scorer!r}")
+    higher = _higher_is_better(table, reported)
+    items["cluster"] = cluster_labels(cluster, list(items.metadata), list(items.item_id), what)
     return make_records(
         system or log.eval.model,
-        log.eval.task,
-        items.assign(cluster=labels),
-        prediction=by_item.prediction.agg(lambda said: Counter(said).most_common(1)[0][0]),
-        score=scores,
+        task,
+        items,
+        prediction=items.prediction,
+        score=items.score,
         prompt=items.prompt,
-        n_samples=counts,
-        score_variance=by_item.value.var(),
+        missing=missing,
+        sample_id=items.sample_id,
+        n_samples=items.n_samples,
+        score_variance=items.score_variance,
+        metric=_metric_name(scorer, reported, items),
+        higher_is_better=pd.Series([higher] * len(items), dtype=object),
+        group=None,
+        **_settings(log),
         source=f"inspect-ai {log.eval.packages.get('inspect_ai', '')}".strip(),
     )
 
 
-def _eval_log(file: Path):
-    try:
-        from inspect_ai.log import read_eval_log
-    except ImportError as error:
-        raise ImportError(
-            "Inspect's logs are read with its own reader: pip install inspect-ai"
-        ) from error
-    try:
-        return read_eval_log(str(file))
-    except Exception as error:
-        raise ValueError(
-            f"{str(file)!r} is no whole log of Inspect ({str(error).splitlines()[0]}): the file is "
-            "empty, truncated or of another kind; copy it anew or run the evaluation again"
-        ) from error
-
-
-def _check_scored(log, what: str) -> None:
-    """Raise ``ValueError`` unless the evaluation ended well and every sample has its scores."""
-    samples = log.samples or []
-    # A sample that ended in an error has a score only where the user asked for one; an invalidated
-    # one has been withdrawn by hand.
-    bad = [s for s in samples if not s.scores or getattr(s, "invalidation", None)]
-    scored = len(samples) - len(bad)
-    advice = f"{_ADVICE}, which completes the log"
+def _check_status(log, file: Path) -> None:
     if log.status != "success":
         said = f" ({log.error.message})" if log.error else ""
         raise ValueError(
-            f"{what} has the status {log.status!r}{said}: {scored:,} samples are scored; the data "
-            f"set has {log.eval.dataset.samples} items; {advice}"
-        )
-    if bad or not samples:
-        said = f", such as {bad[0].id!r}" if bad else ""
-        raise ValueError(
-            f"{what}: {len(bad):,} of {len(samples):,} samples have no valid score{said}, because "
-            f"they ended in an error, were not scored or were withdrawn; {advice}"
+            f"{str(file)!r} has the status {log.status!r}{said}: the evaluation of "
+            f"{log.eval.dataset.samples} items did not end; {_retry(file)}"
         )
 
 
-def _samples(log, scorer: str, what: str) -> pd.DataFrame:
-    """Return one row a sample: an item has as many as there were epochs."""
-    return pd.DataFrame(
-        {
-            "item_id": [str(sample.id) for sample in log.samples],
-            "prompt": [_text(sample.input) for sample in log.samples],
-            "target": [_text(sample.target) for sample in log.samples],
-            "prediction": [_said(sample, scorer) for sample in log.samples],
-            "value": [_value(sample, scorer, what) for sample in log.samples],
-        }
+def _retry(file: Path) -> str:
+    return (
+        f"run `inspect eval-retry {file}`, which writes a new log beside this one: give that one, "
+        "or the folder"
     )
 
 
-def _value(sample, scorer: str, what: str) -> float:
-    """Return a sample's score as the number that Inspect counts it for."""
-    from inspect_ai.scorer import value_to_float
-
-    score = sample.scores.get(scorer)
-    value = score.value if score else None
-    words = {"C", "I", "P", "N", "yes", "no", "true", "false"}
-    # Inspect counts what it cannot convert as 0, which would be a wrong answer.
-    if isinstance(value, str) and value not in words and value.lower() not in words:
-        number = pd.to_numeric(value, errors="coerce")
-    elif isinstance(value, str | int | float):
-        number = value_to_float()(value)
-    else:
-        number = math.nan
-    if not math.isfinite(number):
+def _check_whole(log, samples: list[dict], file: Path) -> None:
+    """Raise ``ValueError`` unless the log holds the samples that it counts, and some score."""
+    what, results = repr(str(file)), log.results
+    if log.eval.config.log_samples is False:
         raise ValueError(
-            f"{what}: scorer {scorer!r} gives sample {sample.id!r} (epoch {sample.epoch}) the "
-            f"value {value!r}, not one finite number or C, I, P, N; choose another scorer, or "
-            "score every sample with one number"
+            f"{what} holds no samples, because it was run with --no-log-samples "
+            "(log_samples=False): run it again without that"
         )
-    return float(number)
+    planned = (results.logged_samples or results.total_samples) if results else 1
+    if len(samples) < planned and not (results and results.early_stopping):
+        raise ValueError(
+            f"{what} holds {len(samples):,} of the {planned:,} samples that it counts: it was "
+            "shortened; take the whole log"
+        )
+    if not any(sample["scores"] or sample["why"] for sample in samples):
+        raise ValueError(
+            f"{what} holds no scores, because it was run with --no-score: score it with "
+            f"`inspect score {file}`"
+        )
 
 
-def _reported_means(log, scorer: str):
-    """Yield the means of this scorer in the log, where it averages the epochs of an item."""
-    for score in log.results.scores if log.results else []:
-        if score.scorer == score.name == scorer and score.reducer in (None, "mean"):
-            for name in ("accuracy", "mean"):
-                if name in score.metrics:
-                    yield score.metrics[name].value
+def _advice(samples: pd.DataFrame, file: Path) -> str:
+    unscored = (samples.why == "unscored by it")[samples.value.isna()].all()
+    return "choose another scorer, or score every sample" if unscored else _retry(file)
 
 
-def _text(content) -> str:
-    if isinstance(content, str):
-        return content
-    return "\n".join(part if isinstance(part, str) else part.text for part in content)
+def _reported(log, scorer: str) -> list:
+    """Return what the log reports of a score, once a reducer of epochs."""
+    first, _, value = scorer.partition(".")
+    scores = log.results.scores if log.results else []
+    return [s for s in scores if s.scorer == first and s.name == (value or first)]
 
 
-def _said(sample, scorer: str) -> str:
-    score = sample.scores.get(scorer)
-    answer = score.answer if score else None
-    return sample.output.completion if answer is None else answer
+def _means(score) -> list[float]:
+    return [score.metrics[name].value for name in ("accuracy", "mean") if name in score.metrics]
+
+
+def _check_reported(reported: list, samples: pd.DataFrame, items: pd.DataFrame, what: str) -> None:
+    """Raise ``ValueError`` unless number and mean of the items are those that the log reports."""
+    if (samples.why == "withdrawn").any():
+        return  # the log reports what was before
+    means = items.scored_mean.dropna()
+    for score in reported:
+        if score.reducer not in (None, "mean"):
+            continue
+        if score.scored_samples not in (None, len(means)):
+            raise ValueError(
+                f"{what}: {len(means):,} items have a score, but the log reports "
+                f"{score.scored_samples:,}; it was changed: take the log as Inspect wrote it"
+            )
+        for mean in _means(score):
+            advice = "it counts the values by a rule of its own, which the log does not hold"
+            check_mean(means, mean, what, advice)
+
+
+def _metric_name(scorer: str, reported: list, items: pd.DataFrame) -> str:
+    """Return the name of the score, which says so if the log's own figure is another one."""
+    ours = items.scored_mean.mean()
+    figures = [(mean, score.reducer) for score in reported for mean in _means(score)]
+    if not figures or any(math.isclose(mean, ours, abs_tol=1e-9) for mean, _ in figures):
+        return scorer
+    return f"{scorer} (mean of epochs; the log reports their {figures[0][1]})"
+
+
+def _higher_is_better(samples: pd.DataFrame, reported: list) -> bool | None:
+    """Return true for right and wrong answers, ``None`` for numbers: the log does not tell."""
+    letters = samples.letter[samples.value.notna()].all()
+    return True if letters or any("accuracy" in score.metrics for score in reported) else None
+
+
+def _settings(log) -> dict[str, Any]:
+    config = log.eval.config
+    return {
+        "setting_version": str(log.eval.task_version),
+        "setting_args": _arguments(log.eval.task_args_passed),
+        "setting_epochs": str(config.epochs or 1),
+        "setting_reducer": ", ".join(config.epochs_reducer or ["mean"]),
+    }

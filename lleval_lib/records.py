@@ -78,8 +78,11 @@ def make_records(
     `more` are further columns, of n values or of one for all. `missing` is that of
     `validate_records`.
 
-    Raises ``ValueError`` as `validate_records`, and for a column that has not n values.
+    Raises ``ValueError`` as `validate_records`, for a column that has not n values, and for an
+    empty name of the system.
     """
+    if isinstance(system, str) and not system.strip():
+        raise ValueError("system is empty: give what was evaluated a name (--names or system=)")
     require_item_columns(items, task)
     # "dict" and not "|", so that a name given twice is an error.
     columns = dict(
@@ -136,6 +139,8 @@ def validate_records(records: pd.DataFrame, *, missing: str = "refuse") -> pd.Da
             if not pd.api.types.is_numeric_dtype(column):
                 raise ValueError(f"column {name!r} of the records must hold numbers, not text")
             bad = np.isinf(column) | (column.isna() & (name == "score") & (missing == "refuse"))
+        elif isinstance(column.dtype, pd.StringDtype):
+            bad = column.isna()
         else:
             bad = ~column.map(lambda value: isinstance(value, str))
         if bad.any():
@@ -184,15 +189,19 @@ def load_records(name: str) -> pd.DataFrame:
 
     "reviews": ten systems on the test films of ``load_reviews``. The file
     ``experiments/<name>.py`` makes them, ``results/<name>.toml`` says when and how that was done,
-    and a test scores a random sample of them anew. An unknown name raises a ``LookupError`` that
-    lists those there are.
+    and a test scores a random sample of them anew. Where a score is whether the prediction is the
+    target, ``metric`` says "accuracy" and ``higher_is_better`` True. An unknown name
+    raises a ``LookupError`` that lists those there are.
     """
     folder = Path(str(resources.files(__package__).joinpath("results")))
     path = folder / f"{name}.parquet"
     if not path.is_file():
         names = ", ".join(sorted(p.stem for p in folder.glob("*.parquet")))
         raise LookupError(f"no results are recorded as {name!r}; there are: {names}")
-    return unpacked(pd.read_parquet(path))
+    records = unpacked(pd.read_parquet(path))
+    if (records.score == (records.prediction == records.target)).all():
+        records = records.assign(metric="accuracy", higher_is_better=True)
+    return records
 
 
 def packed(records: pd.DataFrame) -> pd.DataFrame:

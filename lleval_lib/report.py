@@ -4,23 +4,26 @@ The statistics are those of `mean_interval`, `compare_all` and `minimum_detectab
 they are only put together, and `report_views` writes them down as text, Markdown or HTML.
 """
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from . import report_views
-from .intervals import mean_interval
-from .many import adjust_p_values, compare_all
+from .directions import about_tasks
+from .inputs import require_share
+from .many import adjust_p_values
 from .planning import minimum_detectable_effect
 from .plots import forest, use_style
-from .records import validate_records
-from .results import table as table_of
-
-_FEW = 30
+from .report_items import Said, common_items, listed, one_table, score_table, settled
+from .report_limits import limits
+from .report_wholes import Unit, differences, means, single, wholes
+from .report_words import verdicts
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -29,8 +32,11 @@ class Report:
 
     `systems` has one row a task and system: ``task``, ``system``, the fields of `mean_interval` and
     the ``least`` and the ``most`` that an item scored. `differences` has one row a comparison:
-    ``task``, the columns of `compare_all` and ``detectable``. `warnings` are sentences about what
-    limits the comparison. So ``forest(report.differences.set_index("b"))`` draws the differences.
+    ``task``, the columns of `compare_all`, ``detectable``, ``n_different`` (items that the two
+    systems score differently), ``metric`` and ``higher_is_better`` (None where not known) and
+    ``kind``: a "benchmark" of several tasks, a "part" of one, or a "task" alone. `warnings` are
+    sentences about what limits the comparison. So ``forest(report.differences.set_index("b"))``
+    draws the differences.
     """
 
     systems: pd.DataFrame
@@ -47,7 +53,7 @@ class Report:
 
     def verdicts(self) -> list[str]:
         """Return what each row of `differences` says, as a sentence."""
-        return report_views.verdicts(self)
+        return verdicts(self)
 
     def to_html(self) -> str:
         """Return a page that needs no other file: light and dark, on a screen or a phone."""
@@ -59,10 +65,10 @@ class Report:
 
     def plot(self) -> Axes:
         """Draw the differences with their intervals, and return the axes."""
-        d, colors = self.differences, report_views.colors(self)
-        names = d.b if d.task.nunique() == 1 else d.task + ": " + d.b
-        label = f"difference from {d.a.iloc[0]}"
-        return forest(d.set_index(names), label=label, reference=0, colors=colors)
+        d, names = self.differences, report_views.row_names(self)
+        label = report_views.axis_label(self)
+        colors = report_views.colors(self)
+        return forest(d.set_index(pd.Index(names)), label=label, reference=0, colors=colors)
 
     def save(self, folder: str | Path, format: str = "html") -> Path:
         """Write ``report.html``, or ``report.md`` with ``forest.png``, and return its path."""
@@ -74,12 +80,15 @@ class Report:
             path, text = folder / "report.html", self.to_html()
         else:
             path, text = folder / "report.md", self.to_markdown("forest.png")
-            with plt.rc_context():
+            with plt.rc_context(), warnings.catch_warnings():
                 use_style()
                 self.plot()
+                # matplotlib's own font has no Chinese; the tables have the names.
+                warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
                 plt.savefig(folder / "forest.png", dpi=150)
                 plt.close()
-        path.write_text(text, "utf-8")
+        # A log may hold half an emoji, which is no text that can be written.
+        path.write_bytes(text.encode("utf-8", "replace"))
         return path
 
 
@@ -88,6 +97,8 @@ def comparison_report(
     *,
     baseline: str | None = None,
     correction: str = "holm",
+    missing: str = "refuse",
+    higher_is_better: bool | Mapping[str, bool] | None = None,
     confidence: float = 0.95,
 ) -> Report:
     """Compare every system in `records` with `baseline`, item by item, on each task.
@@ -95,9 +106,23 @@ def comparison_report(
     `records` is a table of two or more systems, or a list of tables, such as `read_lm_eval` and
     `read_inspect` return; `baseline` is a system's name, by default the first. Systems are
     compared on the items that all systems of the task have, with the clusters of the records, and
-    the report warns of what was left out. `correction` is that of `compare_all`, here over all
-    comparisons of the report, tasks included; `confidence` that of the intervals, which are not
+    the report warns of what was left out. `confidence` is that of the intervals, which are not
     corrected.
+
+    The tasks of a ``group`` in the records, and tasks without a group that have one ``metric``, are
+    a benchmark, whose answer comes first: the mean of all items, as leaderboards give it, and the
+    mean of the tasks' means (`macro_interval`). `correction` is that of `compare_all`, over all
+    benchmarks and tasks that stand alone; the tasks of benchmarks are corrected apart.
+
+    `missing` says what an item without a score counts: it is refused; "drop" leaves it out for all
+    systems; "wrong" scores it 0; "bounds" gives for every difference the middle of two extremes,
+    in which such items are right for the one system and wrong for the other (columns ``lowest`` and
+    ``highest``), an interval that reaches over both, and the larger p-value (1 if their signs
+    differ). "wrong" and "bounds" need scores from 0 to 1.
+
+    `higher_is_better` says which way is better, of every task or of those in a mapping, whose key
+    "" stands for all others; else the records' column of that name does. Where neither says it, the
+    report tells only which system is higher.
 
     The detectable difference answers "were these items enough?": it is the true difference that
     the test would find with 80% probability, given the standard error found. The power at the
@@ -110,94 +135,104 @@ def comparison_report(
     >>> print(*comparison_report(two).verdicts())
     not decided: minilm probe - tf-idf may be anything from -3.6 to +1.1 points
 
-    Raises ``ValueError`` for fewer than two systems, a system in two tables, no common item and
-    items whose target or cluster differs; ``LookupError`` for an unknown baseline.
+    Raises ``ValueError`` where no task can be compared, saying why, for a system in two tables or
+    without a name, items without a score, items whose target or cluster differs, and records that
+    contradict each other on which way is better; ``LookupError`` for an unknown baseline or task.
     """
-    records = _one_table(records)
-    names = records.system.unique()
+    require_share(confidence)
+    records = one_table(records)
+    names = list(records.system.unique())
     baseline = names[0] if baseline is None else baseline
     if baseline not in names:
         raise LookupError(f"no system is called {baseline!r}; there are: {', '.join(names)}")
-    means: dict[str, pd.DataFrame] = {}
-    pairs: dict[str, pd.DataFrame] = {}
-    warnings: dict[str, list[str]] = {}
-    for task, table in records.groupby("task", sort=False):
-        table, said = _common_items(table, baseline)
-        if table is not None:
-            # Not corrected here, but below, all tasks together.
-            found = compare_all(table, correction="none", baseline=baseline, confidence=confidence)
-            pairs[task], means[task] = found, _means(table, confidence)
-            said += _limits(table, found)
-        for sentence in said:
-            warnings.setdefault(sentence, []).append(task)
-    if not pairs:
-        raise ValueError(
-            "no task has records of two systems: give at least two systems on the same task"
-        )
-    differences = _by_task(pairs)
-    differences["p_adjusted"] = adjust_p_values(differences.p_value, correction)
-    differences["detectable"] = _detectable(differences, confidence)
-    return Report(
-        _by_task(means),
-        differences,
-        tuple(f"{_listed(tasks)}: {sentence}" for sentence, tasks in warnings.items()),
-        confidence,
-        correction,
+    about, unsure = about_tasks(records, higher_is_better)
+    cases, lacking = settled(records, missing, baseline, about.higher_is_better)
+    found = [_case(case, baseline, about, confidence, lacking) for case in cases]
+    systems, gaps, said = found[0] if len(found) == 1 else _united(*found)
+    # The tasks of benchmarks are a family of their own.
+    gaps["p_adjusted"] = gaps.groupby(gaps.kind == "part").p_value.transform(
+        adjust_p_values, correction
     )
+    gaps["detectable"] = _detectable(gaps, confidence)
+    compared = set(gaps.task)
+    about_what: dict[str, list[str]] = {}
+    for task, sentence in [*said, *(note for note in unsure if note[0] in compared)]:
+        about_what.setdefault(sentence, []).append(task)
+    told = (f"{listed(tasks)}: {sentence}" for sentence, tasks in about_what.items())
+    return Report(systems, gaps, tuple(told), confidence, correction)
 
 
-def _one_table(records) -> pd.DataFrame:
-    if isinstance(records, pd.DataFrame):
-        return validate_records(records)
-    tables = [validate_records(table) for table in records]
-    seen: dict[str, int] = {}
-    for place, table in enumerate(tables, start=1):
-        for name in table.system.unique():
-            if name in seen:
-                raise ValueError(
-                    f"system {name!r} stands in table {seen[name]} and in table {place}: name "
-                    "them apart, such as with system= where the logs are read"
-                )
-            seen[name] = place
-    if not tables:
-        raise ValueError("there are no records: give a table of them, or a list of tables")
-    return pd.concat(tables, ignore_index=True)
+def _case(
+    records: pd.DataFrame, baseline: str, about: pd.DataFrame, confidence: float, lacking: Said
+) -> tuple[pd.DataFrame, pd.DataFrame, Said]:
+    """Return the means, the differences and the warnings of records that have all scores.
 
-
-def _by_system(table):
-    return table.groupby("system", sort=False)
-
-
-def _common_items(table, baseline) -> tuple[pd.DataFrame | None, list[str]]:
-    """Return the rows whose item every system has, and warnings of what is left out."""
-    items = {name: set(part.item_id) for name, part in _by_system(table)}
-    if len(items) < 2 or baseline not in items:
-        return None, [f"nothing is compared, because only {_listed(list(items))} answered it."]
-    common = set.intersection(*items.values())
-    if not common:
+    `lacking` was said of those that had none.
+    """
+    tables: dict[str, pd.DataFrame] = {}
+    units: dict[str, Unit] = {}
+    gaps: dict[str, pd.DataFrame] = {}
+    said = list(lacking)
+    for task, rows in records.groupby("task", sort=False):
+        part, left_out = common_items(rows, baseline)
+        said += [(task, sentence) for sentence in left_out]
+        if part is None:
+            continue
+        table = tables[task] = score_table(task, part)
+        if table.index.nunique() < 2:
+            said.append((task, _one_cluster(table)))
+            continue
+        units[task] = single(task, table, about.loc[task, ["metric", "higher_is_better"]].to_dict())
+        gaps[task] = differences(units[task], baseline, confidence)
+        said += [(task, sentence) for sentence in limits(part, gaps[task])]
+    whole, held, notes = wholes(tables, about)
+    if not units and not whole:
+        reasons = " ".join(f"{task}: {sentence}" for task, sentence in said + notes)
         raise ValueError(
-            f"the systems have no item of the task {table.task.iloc[0]!r} in common: were they run "
-            "on the same data, and with the same tool?"
+            f"nothing can be compared: give two systems or more on the same items. {reasons}"
         )
-    left = {name: len(have) - len(common) for name, have in items.items() if have != common}
-    if not left:
-        return table, []
-    told = ", ".join(f"{count:,} of {name}" for name, count in left.items())
-    said = f"the item sets differ; {len(common):,} common items are compared, left out are {told}."
-    return table[table.item_id.isin(common)], [said]
+    gaps = {task: gap.assign(kind="part" if task in held else "task") for task, gap in gaps.items()}
+    for name, unit in whole.items():
+        gaps[name] = differences(unit, baseline, confidence).assign(kind="benchmark")
+    # The answers of whole benchmarks stand first.
+    units = whole | units
+    systems = {name: means(unit, confidence) for name, unit in units.items()}
+    return _by_task(systems), _by_task({name: gaps[name] for name in units}), said + notes
 
 
-def _listed(names: list[str], most: int = 3) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+def _united(one, other) -> tuple[pd.DataFrame, pd.DataFrame, Said]:
+    """Return what holds between two extremes: `one` and `other` are as `_case` returns them."""
+    (means_of_one, gaps_of_one, said), (means_of_other, gaps_of_other, also) = one, other
+    gaps = _between(gaps_of_one, gaps_of_other)
+    ends = pd.concat([gaps_of_one.estimate, gaps_of_other.estimate], axis=1)
+    p_values = pd.concat([gaps_of_one.p_value, gaps_of_other.p_value], axis=1).max(axis=1)
+    alike = np.sign(ends).nunique(axis=1) == 1
+    gaps = gaps.assign(p_value=p_values.where(alike, 1.0))
+    gaps = gaps.assign(lowest=ends.min(axis=1), highest=ends.max(axis=1))
+    return _between(means_of_one, means_of_other), gaps, [s for s in said if s in also]
 
 
-def _means(table, confidence) -> pd.DataFrame:
-    """Return one row a system: its mean with its interval, and the range of its scores."""
-    systems = _by_system(table)
-    means = {name: mean_interval(part, confidence=confidence) for name, part in systems}
-    scores = {"least": systems.score.min(), "most": systems.score.max()}
-    return table_of(means).assign(**scores).rename_axis("system").reset_index()
+def _between(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """Return the middle of two estimates, from the lower end to the higher, the larger error."""
+    middle = [name for name in ("estimate", "mean_a", "mean_b") if name in one]
+    found = one.assign(**{name: (one[name] + other[name]) / 2 for name in middle})
+    for name in ("low", "least"):
+        if name in one:
+            found[name] = np.minimum(one[name], other[name])
+    for name in ("high", "most", "n_different"):
+        if name in one:
+            found[name] = np.maximum(one[name], other[name])
+    wider = one.se >= other.se
+    return found.assign(**{name: one[name].where(wider, other[name]) for name in ("se", "df")})
+
+
+def _one_cluster(table) -> str:
+    what = "item" if len(table) == 1 else "cluster"
+    held = "" if len(table) == 1 else f", {table.index[0]!r}"
+    return (
+        f"nothing is compared, because all it has is one {what}{held}, which does not show how "
+        f"{what}s vary: give more items or a finer cluster."
+    )
 
 
 def _by_task(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -210,38 +245,3 @@ def _detectable(differences, confidence) -> pd.Series:
     d = differences[differences.se > 0]
     found = minimum_detectable_effect(d.se, df=d.df, confidence=confidence)
     return pd.Series(found, d.index).reindex(differences.index)
-
-
-def _limits(table, found) -> list[str]:
-    """Return what a reader of a task's numbers must know."""
-    n, groups = found.n[0], found.n_clusters[0]
-    said = []
-    if groups == n:
-        said.append(
-            "nothing is clustered, so every item counts as independent. If items share a text, a "
-            "topic or an author, name that field as the cluster, or the intervals are too narrow."
-        )
-    if groups < _FEW:
-        kind = "items" if groups == n else "clusters"
-        said.append(
-            f"there are only {groups} {kind}; with fewer than {_FEW}, intervals tend to be too "
-            "narrow and p-values too small."
-        )
-    for name, part in _by_system(table):
-        if part.score.nunique() == 1:
-            said.append(
-                f"all scores of {name} are {part.score.iloc[0]:g}; an interval without width does "
-                "not mean certainty."
-            )
-    for row in found[found.se == 0].itertuples():
-        said.append(
-            f"{row.b} and {row.a} differ by {row.estimate:+g} on every item; the test does not "
-            "apply."
-        )
-    if "source" in table and table.source.nunique() > 1:
-        told = "; ".join(f"{name} by {part.source.iloc[0]}" for name, part in _by_system(table))
-        said.append(
-            f"the logs were written by different versions ({told}); a prompt or a scorer may have "
-            "changed in between."
-        )
-    return said

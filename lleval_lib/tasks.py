@@ -96,7 +96,8 @@ def evaluate(task: Task, lm: LM, system: str | None = None) -> pd.DataFrame:
 
     `system` names what was evaluated (the model's name if left out). A task with choices adds one
     column ``loglik_<answer>`` a choice: ln P(its text | prompt) in nats. ``loglik`` is that of the
-    target, or missing for a task in which the model writes its answer.
+    target, or missing for a task in which the model writes its answer. ``metric`` and
+    ``higher_is_better`` say that the score is accuracy, where the task keeps the usual one.
     """
     prompts = [task.prompt(item) for item in task.items.itertuples()]
     more: dict[str, Any]
@@ -110,6 +111,8 @@ def evaluate(task: Task, lm: LM, system: str | None = None) -> pd.DataFrame:
         table = loglikelihood(lm, requests).reshape(len(prompts), len(answers))
         prediction = [answers[k] for k in table.argmax(axis=1)]
         more = {"logliks": dict(zip(answers, table.T, strict=True))}
+    if task.score is exact_match:
+        more |= {"metric": "accuracy", "higher_is_better": True}
     pairs = zip(prediction, task.items.target, strict=True)
     return make_records(
         system or lm.name,

@@ -99,7 +99,7 @@ def errorbars_scores(path, records, **options):
     assert len(data) == len(records)
     if "doc_id" not in records:
         by_item = dict(zip(data.question_id, data.score, strict=True))
-        return np.array([by_item[item] for item in records.item_id])
+        return np.array([by_item[item] for item in records.sample_id])
     by_item = {
         int(q.rsplit("-", 1)[1]): s for q, s in zip(data.question_id, data.score, strict=True)
     }
@@ -210,7 +210,7 @@ def test_evalconfidence_averages_epochs_and_then_takes_the_t_test():
     once = [item for item in evalconfidence_items("question") if item.item_id in items]
     theirs = evalconfidence.compare(sampled, once)
     a = ll.read_inspect(INSPECT / "question.eval")
-    a = a[a.item_id.isin(items)]
+    a = a[a.sample_id.isin(items)]
     b = ll.read_inspect(INSPECT / "sampled.eval", scorer="match").assign(task="reviews")
     ours = ll.compare(a, b)
     assert theirs.method == "paired_t"

@@ -1,6 +1,7 @@
 """The command line and the flat public surface."""
 
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -21,7 +22,7 @@ def _python(*arguments):
 def test_help_lists_the_commands():
     done = _python("-m", "lleval_lib", "--help")
     assert done.returncode == 0
-    for command in ("compare", "fetch"):
+    for command in ("compare", "check-table", "fetch"):
         assert re.search(rf"^    {command} +\w+", done.stdout, re.M), done.stdout
     assert "usage: python -m lleval_lib" in done.stdout
 
@@ -52,6 +53,9 @@ def test_fetch_says_what_it_has(capsys):
 
 LOGS = Path(__file__).parent / "logs"
 LM_EVAL_PAIR = [str(LOGS / "lm_eval" / name) for name in ("sentiment", "critic")]
+SUMS = [str(LOGS / "lm_eval_kinds" / f"{name}-0.4.13") for name in ("exact", "sloppy")]
+SCORED = [*SUMS, "--task", "sums_scored", "--metric", "mae"]
+LENGTHS = [*SUMS, "--task", "sums_lengths", "--metric", "4096"]
 INSPECT_PAIR = [str(LOGS / "inspect" / f"{name}.eval") for name in ("sentiment", "question")]
 
 
@@ -106,13 +110,79 @@ def test_compare_three_systems_of_one_file_of_records(capsys, tmp_path):
     assert "minilm fine-tuned is better than tf-idf by" in said
 
 
+def output_of(capsys, *arguments):
+    main(["compare", *arguments])
+    return re.sub(r"\s+", " ", capsys.readouterr().out)
+
+
+def test_an_error_of_lm_eval_is_better_when_it_is_lower(capsys):
+    said = output_of(capsys, *SCORED)
+    a, b = (ll.read_lm_eval(path, task="sums_scored", metric="mae") for path in SUMS)
+    d = ll.compare(a, b).difference
+    assert d.estimate > 0
+    assert f"exact is better than sloppy by {d.estimate:.3g} (mae, lower is better)" in said
+    turned = output_of(capsys, *SCORED, "--higher-is-better")
+    assert "sloppy is better than exact by" in turned
+    assert "you say that higher is better, the records that lower is" in turned
+    assert output_of(capsys, *SCORED, "--lower-is-better", "sums_scored") == said
+    assert output_of(capsys, *SCORED, "--lower-is-better") == said
+
+
+def test_the_metric_of_each_task_and_what_a_missing_score_counts(capsys):
+    options = ["--metric", "sums_lengths=4096", "--metric", "mae", "--missing", "drop"]
+    said = output_of(capsys, *SUMS, "--task", "sums_[ls]*", *options)
+    assert said.startswith("sums_lengths: 6 items ")
+    assert " sums_scored: 9 items " in said
+    assert "sums_lengths: 3 items of exact, 3 of sloppy have no score: these items are left" in said
+    assert "the systems were not run alike: system_instruction is none for exact; Add. for" in said
+    wrong = output_of(capsys, *LENGTHS, "--missing", "wrong")
+    assert wrong.startswith("sums_lengths: 9 items ")
+    assert "differences and intervals reach" in output_of(capsys, *LENGTHS, "--missing", "bounds")
+    options = ["--task", "sums_written", "--filter", "sums_written=flexible-extract"]
+    assert output_of(capsys, *SUMS, *options).startswith("sums_written: 6 items ")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_terminal_without_chinese_gets_the_report(tmp_path, encoding):
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    paths = [LM_EVAL_PAIR[0], LM_EVAL_PAIR[1], "--names", "模型", "b"]
+    for arguments in ([*paths, "--metric", "acc"], [*paths, "--metric", "数"], ["--help"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "lleval_lib", "compare", *arguments],
+            capture_output=True,
+            env=environment,
+            timeout=120,
+        )
+        said = (done.stdout + done.stderr).decode(encoding)
+        assert "codec" not in said
+        assert "Traceback" not in said
+        assert "?" in said
+    assert done.returncode == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ([LM_EVAL_PAIR[0], "nothing"], "has no single metric: name one; there are: acc, acc_norm"),
+        (LM_EVAL_PAIR, "has no single metric: name one; there are: acc, acc_norm"),
         (["nothing", "nowhere"], "there is no file or folder 'nothing'"),
-        ([INSPECT_PAIR[0]], "no task has records of two systems: give at least two systems"),
-        ([LM_EVAL_PAIR[0], INSPECT_PAIR[0], "--metric", "acc"], "has no metric to choose"),
+        ([INSPECT_PAIR[0]], "give two systems or more on the same items. reviews: nothing is"),
+        ([*INSPECT_PAIR, "--metric", "acc"], "has no metric to choose"),
+        ([LM_EVAL_PAIR[0], INSPECT_PAIR[0], "--metric", "acc"], "have no item in common. Were the"),
+        ([*SUMS, "--metric", "a", "--metric", "b"], "--metric is given twice for all tasks"),
+        ([*SUMS, "--scorer", "t=a", "--scorer", "t=b"], "--scorer is given twice for task 't'"),
+        ([*LENGTHS], "choose another metric, or say what such an item counts with --missing"),
+        (
+            [*SCORED, "--missing", "wrong", "--lower-is-better", "z"],
+            "names the task 'z'; there are: ",
+        ),
+        (
+            [*SCORED, "--higher-is-better", "--lower-is-better"],
+            "--higher-is-better and --lower-is-better name all tasks",
+        ),
+        (
+            [*SCORED, "--higher-is-better", "t", "--lower-is-better", "t"],
+            "--higher-is-better and --lower-is-better name task 't'",
+        ),
         ([*INSPECT_PAIR, "--baseline", "z"], "no system is called 'z'; there are: smollm2/sent"),
         ([*INSPECT_PAIR, "--confidence", "95"], "confidence must lie between 0 and 1"),
         ([*INSPECT_PAIR, "--output", str(Path(__file__))], "File exists"),

@@ -142,7 +142,10 @@ def test_written_answers_written_anew(records, lm, system):
 def test_tfidf_fitted_anew(records):
     then = records[records.system == "tf-idf"].reset_index(drop=True)
     anew = reviews.build("tf-idf")
-    assert anew.columns.drop("prompt").to_list() == then.columns.drop("written").to_list()
+    assert (
+        anew.columns.drop("prompt").to_list()
+        == then.columns.drop(["written", "metric", "higher_is_better"]).to_list()
+    )
     assert (anew.prediction == then.prediction).mean() >= 0.99
     p_fresh, p_then = (np.exp(table.loglik_fresh.to_numpy()) for table in (anew, then))
     assert p_fresh == pytest.approx(p_then, abs=0.01)
@@ -246,6 +249,7 @@ def test_a_recording_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(records_module.resources, "files", lambda package: tmp_path)
     loaded = ll.load_records("two_systems")
     built = pd.concat([sys.modules["two_systems"].build(name) for name in ("good", "bad")])
+    built = built.assign(metric="accuracy", higher_is_better=True)  # a score is a right answer
     pd.testing.assert_frame_equal(
         loaded, built.drop(columns="prompt").reset_index(drop=True), rtol=1e-6
     )

@@ -158,6 +158,12 @@ def test_unknown_name(table, tmp_path, monkeypatch):
     with pytest.raises(LookupError, match="recorded as 'yours'; there are: mine"):
         ll.load_records("yours")
     assert len(ll.load_records("mine")) == len(table)
+    assert "metric" not in ll.load_records("mine")  # half right is no accuracy
+    right = table.assign(score=(table.prediction == table.target) * 1.0)
+    packed(right).to_parquet(tmp_path / "results" / "mine.parquet")
+    loaded = ll.load_records("mine")
+    assert set(loaded.metric) == {"accuracy"}
+    assert loaded.higher_is_better.all()
 
 
 def test_packed_records_lose_their_prompts_and_nothing_else(table):

@@ -37,7 +37,10 @@ def test_likelihood_by_hand(lm, task):
     assert records.columns.to_list() == [
         *["system", "task", "item_id", "cluster", "prompt", "target", "prediction", "score"],
         *["loglik", "loglik_rome", "loglik_four", "loglik_paris", "loglik_none"],
+        *["metric", "higher_is_better"],
     ]
+    assert set(records.metric) == {"accuracy"}
+    assert records.higher_is_better.all()
     for column in ("item_id", "cluster", "target"):
         assert records[column].to_list() == ITEMS[column].to_list()
     assert records.prompt.to_list() == ITEMS.question.to_list()
@@ -84,6 +87,7 @@ def test_written_answers(lm, task):
     )
     records = ll.evaluate(written, lm, system="writer")
     assert set(records.system) == {"writer"}
+    assert "metric" not in records  # 0.25 is no accuracy
     assert records.written.to_list() == seen == ll.generate(lm, list(ITEMS.question), 4)
     assert all(1 <= len(lm.tokenizer.encode(text)) <= 4 for text in records.written)
     assert records.prediction.to_list()[0] == "paris"

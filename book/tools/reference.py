@@ -23,7 +23,7 @@ SECTIONS = {
     "From a task to records": ("tasks", "scoring", "perplexity", "records"),
     "One system, two systems": ("intervals", "bootstrap", "pairs", "results"),
     "Many systems, plans, learners, users": ("many", "planning", "crossval", "online"),
-    "Logs, reports, figures": ("logs", "logs_lm_eval", "logs_inspect", "report", "plots"),
+    "Logs, reports, figures": ("logs", "logs_lm_eval", "logs_inspect", "report", "tables", "plots"),
     "Exercises": ("exercises",),
 }
 

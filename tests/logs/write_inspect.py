@@ -12,7 +12,6 @@ of the repository and the tracebacks of errors.
 """
 
 import os
-import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -136,7 +135,7 @@ def shortened(log):
     log.eval.dataset.location = log.eval.dataset.sample_ids = None
     for sample in log.samples:
         sample.events, sample.messages, sample.attachments = [], [], {}
-        sample.timelines = sample.events_data = None
+        sample.timelines = sample.events_data = sample.error_retries = None
         if sample.error:
             sample.error.traceback = sample.error.traceback_ansi = ""
     if log.error:
@@ -145,7 +144,6 @@ def shortened(log):
 
 
 def main():
-    shutil.rmtree(HERE, ignore_errors=True)
     one_by_one = {"max_samples": 1, "max_connections": 1, "display": "none"}
     # Name of the file: (task, model, further options).
     runs = {
