@@ -71,7 +71,7 @@ doc_to_target: "{{a}} + {{b}} = {{a + b}}"
 metric_list: [{metric: word_perplexity}, {metric: byte_perplexity}, {metric: bits_per_byte}]
 """
 GROUP = "group: %s\ntask: [%s]\n"
-SCORING = '''\
+SCORING = """\
 from PIL import Image
 
 
@@ -84,7 +84,7 @@ def scores(doc, results):
 
 def picture(doc):
     return [Image.new("RGB", (4, 4))]
-'''
+"""
 TASKS = {
     "sums_small": CHOICES % "sums_small" + COMMON % ("small", 1.0),
     "sums_large": CHOICES % "sums_large" + COMMON % ("large", 1.0),
