@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 from .logs_common import pick
 from .logs_samples import content_hash
 
-# Most of a sample, and nothing that a record holds.
-_LEFT_OUT = ("events", "events_data", "messages", "attachments", "store", "timelines", "transcript")
+# What a record needs of a sample; "score" is that of older logs. The rest is nearly all of it.
+_NEEDED = {"id", "epoch", "input", "choices", "target", "output", "scores", "score", "metadata"}
+_NEEDED |= {"error", "invalidation"}
 _LETTERS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 _WORDS = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 
@@ -29,6 +31,8 @@ def open_log(file: Path, *, header_only: bool = False):
     try:
         return read_eval_log(str(file), header_only=header_only)
     except Exception as error:
+        if header_only:  # which cannot do without fields that the whole log may lack
+            return open_log(file)
         raise _unreadable(file, error) from error
 
 
@@ -73,10 +77,9 @@ def scored(sample: dict, scorer: str, what: str) -> dict:
 
 
 def _unreadable(file: Path, error: Exception) -> ValueError:
-    cause = error.__cause__ or error
-    said = (str(cause) or type(cause).__name__).splitlines()[0]
+    said = (str(error) or type(error).__name__).splitlines()[0]
     advice = "the file is empty, truncated or of another kind; copy it anew or run it again"
-    if "of log format" in said:
+    if re.search(r"read version \d+ of log format", said):
         advice = "a newer Inspect wrote it: pip install -U inspect-ai"
     return ValueError(f"{str(file)!r} is no whole log of Inspect ({said}): {advice}")
 
@@ -95,9 +98,8 @@ def _zipped(file: Path) -> Iterator:
             for name in dict.fromkeys(archive.namelist()):
                 if name.startswith("samples/") and name.endswith(".json"):
                     whole = json.loads(archive.read(name))
-                    yield EvalSample.model_validate(
-                        {key: value for key, value in whole.items() if key not in _LEFT_OUT}
-                    )
+                    needed = _NEEDED & whole.keys()
+                    yield EvalSample.model_validate({name: whole[name] for name in needed})
     except Exception as error:
         raise _unreadable(file, error) from error
 

@@ -343,6 +343,14 @@ def test_files_that_macos_leaves_beside_a_log(tmp_path):
     assert len(ll.read_inspect(tmp_path)) == 48
 
 
+def test_a_json_log_without_its_version(tmp_path):
+    """Inspect reads it whole, but not its header alone; published logs are so."""
+    path = tmp_path / "old.json"
+    text = (INSPECT / "choice.json").read_text("utf-8")
+    path.write_text(text.replace('"version": 2,', "", 1), "utf-8")
+    pd.testing.assert_frame_equal(ll.read_inspect(path), ll.read_inspect(INSPECT / "choice.json"))
+
+
 def test_a_log_of_a_newer_inspect(tmp_path):
     path = tmp_path / "new.json"
     text = (INSPECT / "choice.json").read_text("utf-8")
