@@ -4,8 +4,8 @@
 
 The committed log of SmolLM2 on reviews is repeated under other hashes, its prompts made as long as
 those of a benchmark with examples in them (`--length` bytes a line), and ``compare`` is run on two
-such logs in a process of its own. Prints the seconds of one processor, compares them with those that
-Python needs merely to parse the JSON of both files, and prints the peak of memory.
+such logs in a process of its own. Prints the seconds of one processor beside those that Python
+needs merely to parse the JSON of both files, and the peak of memory.
 """
 
 import argparse
