@@ -10,8 +10,9 @@ from pathlib import Path
 from .logs_common import pick
 from .logs_samples import content_hash
 
-# Most of a sample, and nothing that a record holds.
-_LEFT_OUT = ("events", "events_data", "messages", "attachments", "store", "timelines", "transcript")
+# What a record needs of a sample; "score" is that of older logs. The rest is nearly all of it.
+_NEEDED = {"id", "epoch", "input", "choices", "target", "output", "scores", "score", "metadata"}
+_NEEDED |= {"error", "invalidation"}
 _LETTERS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 _WORDS = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 
@@ -97,9 +98,8 @@ def _zipped(file: Path) -> Iterator:
             for name in dict.fromkeys(archive.namelist()):
                 if name.startswith("samples/") and name.endswith(".json"):
                     whole = json.loads(archive.read(name))
-                    yield EvalSample.model_validate(
-                        {key: value for key, value in whole.items() if key not in _LEFT_OUT}
-                    )
+                    needed = _NEEDED & whole.keys()
+                    yield EvalSample.model_validate({name: whole[name] for name in needed})
     except Exception as error:
         raise _unreadable(file, error) from error
 
