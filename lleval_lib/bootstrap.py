@@ -16,10 +16,12 @@ from .inputs import (
     Rng,
     as_pandas,
     cluster_numbers,
+    finite,
     generator,
     in_order,
     labels_of,
     require_count,
+    require_one_of,
     require_share,
     require_two_clusters,
 )
@@ -73,8 +75,9 @@ def bootstrap_interval(
     Raises ``ValueError`` for columns of unequal length, a single cluster (in a stratum), and a
     statistic that is not one finite number on the data or on a resample; or for an unknown method.
     """
-    if method not in _METHODS:
-        raise ValueError(f"method must be one of {', '.join(_METHODS)}, not {method!r}")
+    require_one_of(method, "method", _METHODS)
+    if not callable(statistic):
+        raise ValueError(f"statistic must be a function of the columns, not {statistic!r}")
     require_share(confidence)
     resamples = require_count(resamples, "resamples", 2, 2000)
     arrays, index = _aligned(columns)
@@ -119,7 +122,10 @@ def _aligned(columns: tuple) -> tuple[list[np.ndarray], Any]:
     """Return the columns as arrays in the order of the first Series, and that Series."""
     known = [as_pandas(column) for column in columns]
     index = next((column for column in known if isinstance(column, pd.Series)), None)
-    _common_length([np.asarray(column) for column in known])
+    try:
+        _common_length([np.asarray(column) for column in known])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"columns: {error}") from error
     return [
         np.asarray(in_order(c, index, f"column {k}") if isinstance(c, pd.Series) else c)
         for k, c in enumerate(known, start=1)
@@ -150,7 +156,7 @@ def _parts(strata, labels: np.ndarray, index) -> tuple[np.ndarray, ...]:
 
 def _mean_on_clusters(values: np.ndarray, labels: np.ndarray):
     """Return a function of drawn clusters' numbers, on any axis: the mean of their rows."""
-    sizes, sums = np.bincount(labels), np.bincount(labels, values)
+    sizes, sums = np.bincount(labels), np.bincount(labels, finite(values, "columns"))
 
     def of_clusters(*drawn, axis: int = -1):
         total = sum(sums[part].sum(axis=axis) for part in drawn)
@@ -172,7 +178,10 @@ def _on_clusters(statistic, arrays: list[np.ndarray], labels: np.ndarray):
         size = sizes[drawn]
         before = np.cumsum(size) - size
         chosen = rows[np.repeat(starts[drawn] - before, size) + np.arange(size.sum())]
-        value = statistic(*(array[chosen] for array in arrays))
+        try:
+            value = statistic(*(array[chosen] for array in arrays))
+        except Exception as error:
+            raise ValueError(f"statistic fails on {what}, with {error!r}{advice}") from error
         if not isinstance(value, Real) and np.ndim(value) == 0:
             value = getattr(value, "item", lambda value=value: value)()
         if not isinstance(value, Real) or not isfinite(value):
@@ -185,11 +194,11 @@ def _on_clusters(statistic, arrays: list[np.ndarray], labels: np.ndarray):
 def _common_length(arrays: list[np.ndarray]) -> int:
     """Return the number of rows that all `arrays` have."""
     if not arrays:
-        raise ValueError("columns: give at least one array of rows after the statistic")
+        raise ValueError("give at least one array of rows after the statistic")
     lengths = [len(array) if array.ndim else 0 for array in arrays]
     if len(set(lengths)) > 1 or not lengths[0]:
         raise ValueError(
-            f"columns must have one and the same number of rows, found {lengths}; "
+            f"they must have one and the same number of rows, found {lengths}; "
             "keep what belongs to one item in one row"
         )
     return lengths[0]

@@ -158,7 +158,8 @@ def labels_of(labels: Any, n: int, reference: Any, argument: str) -> np.ndarray:
     found = as_pandas(_column(labels, frame, argument) if isinstance(labels, str) else labels)
     if isinstance(found, list | tuple):
         found = np.array([*found, None], dtype=object)[:-1]  # else numpy turns nan into a text
-        found = np.asarray(found.tolist()) if found.size and np.ndim(found[0]) else found
+        if any(isinstance(label, list | tuple | np.ndarray) for label in found):
+            raise ValueError(f"{argument}= has lists for labels, such as {found[0]!r}: give texts")
     masked = isinstance(found, np.ma.MaskedArray) and np.ma.getmaskarray(found).any()
     if isinstance(found, pd.Series):
         if found.shape == (n,):
@@ -236,19 +237,37 @@ def require_share(value: Any, argument: str = "confidence") -> float:
 
 def require_number(value: Any, argument: str, such_as: str) -> float:
     """Return `value` as a float if it is one real number."""
-    if np.ndim(value) or isinstance(value, bool) or not isinstance(value, Real):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise ValueError(f"{argument} must be one number, such as {such_as}, not {value!r}")
     return float(value)
 
 
-def require_count(value: Any, argument: str, least: int, such_as: int) -> int:
-    """Return `value` as an int if it is a whole number of at least `least`."""
+def require_count(value: Any, argument: str, least: int, such_as: int, most: float = 1e7) -> int:
+    """Return `value` as an int if it is a whole number from `least` to `most`."""
     number = require_number(value, argument, str(such_as))
+    if most < number:
+        raise ValueError(f"{argument} must be at most {most:,.0f}, such as {such_as}, not {value}")
     if not (number >= least and number % 1 == 0):
         raise ValueError(
             f"{argument} must be a whole number of {least} or more, such as {such_as}, not {value}"
         )
     return int(number)
+
+
+def require_one_of(value: Any, argument: str, choices: tuple[str, ...]) -> str:
+    """Return `value` if it is one of the texts that may be chosen."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(
+            f"{argument} must be one of {', '.join(map(repr, choices))}, not {value!r}"
+        )
+    return value
+
+
+def require_flag(value: Any, argument: str) -> bool:
+    """Return `value` if it is True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{argument} must be True or False, not {value!r}")
+    return bool(value)
 
 
 def generator(rng: Rng) -> np.random.Generator:

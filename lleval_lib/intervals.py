@@ -15,6 +15,7 @@ from .inputs import (
     as_pandas,
     labels_of,
     one_system,
+    require_one_of,
     require_share,
     require_two_clusters,
 )
@@ -197,9 +198,7 @@ def proportion_interval(
             f"scores hold {other[0]:g}, but a proportion counts zeros and ones: "
             "use mean_interval for other scores"
         )
-    if method not in (*_STATSMODELS, "bayes"):
-        names = ", ".join((*_STATSMODELS, "bayes"))
-        raise ValueError(f"method must be one of {names}, not {method!r}")
+    require_one_of(method, "method", (*_STATSMODELS, "bayes"))
     mean = clustered_mean(values, clusters, confidence)
     low, high = proportion_ends(values, clusters, method, confidence)
     se = mean.se if 0 < mean.estimate < 1 else np.nan

@@ -30,6 +30,7 @@ from .inputs import (
     generator,
     paired_systems,
     require_count,
+    require_one_of,
     require_share,
     require_two_clusters,
 )
@@ -71,7 +72,7 @@ def compare_all(
     Raises ``ValueError`` for fewer than two systems, an unknown correction, and as `compare` does;
     ``LookupError`` for an unknown baseline.
     """
-    _require_correction(correction)
+    require_one_of(correction, "correction", CORRECTIONS)
     table, clusters = _score_table(scores, cluster)
     names = list(table)
     if baseline is None:
@@ -87,11 +88,6 @@ def compare_all(
     return found.assign(p_adjusted=adjust_p_values(found.p_value, correction))
 
 
-def _require_correction(correction: Any) -> None:
-    if correction not in CORRECTIONS:
-        raise ValueError(f"correction must be one of {', '.join(CORRECTIONS)}, not {correction!r}")
-
-
 def adjust_p_values(p_values: ArrayLike, correction: str = "holm") -> np.ndarray:
     """Return p-values of tests of your own, corrected for their number.
 
@@ -103,7 +99,7 @@ def adjust_p_values(p_values: ArrayLike, correction: str = "holm") -> np.ndarray
 
     Raises ``ValueError`` for an unknown correction, and what is not between 0 and 1.
     """
-    _require_correction(correction)
+    require_one_of(correction, "correction", CORRECTIONS)
     p = finite(p_values, "p_values")
     if p.min() < 0 or p.max() > 1:
         raise ValueError(f"p_values must lie between 0 and 1, not {p[(p < 0) | (p > 1)][0]:g}")
@@ -141,8 +137,7 @@ def friedman_test(
 
     Raises ``ValueError`` for fewer than three systems, an unknown kind, and as `compare_all` does.
     """
-    if kind not in ("chi-squared", "F"):
-        raise ValueError(f"kind must be 'chi-squared' or 'F', not {kind!r}")
+    require_one_of(kind, "kind", ("chi-squared", "F"))
     table, clusters = _score_table(scores, cluster)
     systems = table.shape[1]
     if systems < 3:
@@ -220,8 +215,8 @@ def nemenyi_difference(n_systems: int, n_blocks: int, *, confidence: float = 0.9
     It is for ranks with few ties, such as those of systems over data sets. Scores of 0 and 1 tie
     most ranks, and then it finds almost nothing; use `compare_all` there.
     """
-    n_systems = require_count(n_systems, "n_systems", 2, 4)
-    n_blocks = require_count(n_blocks, "n_blocks", 2, 14)
+    n_systems = require_count(n_systems, "n_systems", 2, 4, most=1_000)
+    n_blocks = require_count(n_blocks, "n_blocks", 2, 14, most=1e12)
     q = stats.studentized_range.ppf(require_share(confidence), n_systems, np.inf) / np.sqrt(2)
     return float(q * np.sqrt(n_systems * (n_systems + 1) / (6 * n_blocks)))
 

@@ -24,6 +24,7 @@ from .inputs import (
     generator,
     paired_systems,
     require_count,
+    require_flag,
     require_number,
     require_two_clusters,
 )
@@ -181,6 +182,8 @@ def mcnemar_test(
 
     Raises ``ValueError`` for a score other than 0 and 1, a shared cluster, and as `compare` does.
     """
+    require_flag(exact, "exact")
+    require_flag(continuity, "continuity")
     _, x, y, clusters = paired_systems(a, b, cluster)
     scores = np.concatenate([x, y])
     if not right_or_wrong(scores):

@@ -22,6 +22,7 @@ from .inputs import (
     as_floats,
     as_pandas,
     one_system,
+    require_flag,
     require_two_clusters,
 )
 from .results import Result
@@ -258,13 +259,15 @@ def accuracy_power(
 
     Raises ``ValueError`` for numbers that are no probabilities.
     """
+    require_flag(exact, "exact")
+    require_flag(continuity, "continuity")
     items, alpha = _positive(n, "n"), _alpha(confidence)
     only_a, only_b = _number(p10, "p10"), _number(p01, "p01")
     either, more = only_a + only_b, np.maximum(only_a, only_b)
     if not np.all((np.minimum(only_a, only_b) >= 0) & (either > 0) & (either <= 1 + 1e-12)):
         raise ValueError("p10 and p01 must not be negative, and their sum lie above 0 and up to 1")
-    if np.any(items % 1):
-        raise ValueError("n must be whole numbers of items")
+    if np.any(items > 1e9) or np.any(items % 1 != 0):
+        raise ValueError("n must be whole numbers of items, a thousand million at most")
     either, more = either[..., None], more[..., None]
     discordant = stats.binom(items[..., None], np.minimum(either, 1.0))
     # Other numbers of discordant items have a probability of less than 1e-14.
@@ -397,8 +400,8 @@ def _alpha(confidence):
 
 def _number(value, name):
     try:
-        array = np.asarray(value, dtype=float)
-    except (TypeError, ValueError):
+        array = as_floats(value, name)
+    except ValueError:
         array = np.array(np.nan)
     if np.isnan(array).any():
         raise ValueError(f"{name} must be a number or an array of numbers, not {value}")

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import optimize, special, stats
 
-from .inputs import finite, require_count, require_number, require_share
+from .inputs import finite, require_count, require_number, require_one_of, require_share
 
 
 def peeking_error(looks: int, *, confidence: float = 0.95) -> float:
@@ -28,7 +28,7 @@ def peeking_error(looks: int, *, confidence: float = 0.95) -> float:
 
     Raises ``ValueError`` for a number of looks that is not a positive whole number.
     """
-    looks = require_count(looks, "looks", 1, 5)
+    looks = require_count(looks, "looks", 1, 5, most=10_000)
     return _crossing(np.full(looks, stats.norm.isf((1 - require_share(confidence)) / 2)))
 
 
@@ -53,13 +53,12 @@ def group_sequential_bounds(
 
     Raises ``ValueError`` for an unknown kind, or as `peeking_error`.
     """
-    looks = require_count(looks, "looks", 1, 5)
+    looks = require_count(looks, "looks", 1, 5, most=10_000)
     shapes = {
         "pocock": np.ones(looks),
         "obrien-fleming": np.sqrt(looks / np.arange(1, looks + 1)),
     }
-    if kind not in shapes:
-        raise ValueError(f"kind must be one of {', '.join(map(repr, shapes))}, not {kind!r}")
+    require_one_of(kind, "kind", tuple(shapes))
     # One test at the end needs less than this constant, and Bonferroni's inequality at most that.
     alpha = 1 - require_share(confidence)
     one, all_ = stats.norm.isf(alpha / np.array([2, 2 * looks]))
@@ -115,8 +114,8 @@ def confidence_sequence(
     """
     values = finite(values, "values")
     alpha = 1 - require_share(confidence)
-    planned = require_count(planned, "planned", 1, 1000)
-    first = require_count(first, "first", 1, 100)
+    planned = require_count(planned, "planned", 1, 1000, most=1e12)
+    first = require_count(first, "first", 1, 100, most=1e12)
     if sd is not None and bounds is not None:
         raise ValueError("give sd= or bounds=, not both: either says how far values can lie apart")
     n = np.arange(1, len(values) + 1)
@@ -143,7 +142,7 @@ def confidence_sequence(
 
 
 def _ends(bounds: Any) -> tuple[float, float]:
-    if np.shape(bounds) == (2,):
+    if isinstance(bounds, tuple | list | np.ndarray) and len(bounds) == 2:
         least, most = (require_number(end, "bounds", "(0, 1)") for end in bounds)
         if least < most:
             return least, most
