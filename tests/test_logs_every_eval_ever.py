@@ -434,6 +434,15 @@ def test_what_is_written_is_read_again(make, tmp_path):
             assert found == expected, name
 
 
+@pytest.mark.parametrize("direction", [True, False, None])
+def test_the_direction_is_written(direction, tmp_path):
+    records = recorded().assign(metric="mae")
+    records["higher_is_better"] = [direction] * len(records)
+    write_every_eval_ever(records, tmp_path)
+    again = read_every_eval_ever(tmp_path).higher_is_better
+    assert again.isna().all() if direction is None else again.eq(direction).all()
+
+
 def test_the_same_records_give_the_same_file(tmp_path):
     for name in ("a", "b"):
         write_every_eval_ever(recorded(), tmp_path / name)
