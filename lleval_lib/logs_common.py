@@ -2,27 +2,48 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from codecs import BOM_UTF8
+from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pandas as pd
 
 # What dependent items have in common: a field of the documents, or a function of a document.
 Cluster = str | Callable[[dict], object] | None
+# A name for all tasks, or a name by task, "" standing for every other task.
+Choice = str | Mapping[str, str] | None
+# The tasks to keep: names or patterns such as "mmlu_*".
+Tasks = str | Iterable[str] | None
 
 
 def files_in(path: Path) -> list[Path]:
     """Return the file `path`, or all files of the folder `path` at any depth."""
     if not path.exists():
         raise FileNotFoundError(f"there is no file or folder {str(path)!r}")
-    return sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    if not path.is_dir():
+        return [path]
+    # macOS puts a "._name" beside each file that it copies to a disk of another kind.
+    return sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("._"))
+
+
+def decoded(content: bytes, what: str) -> str:
+    """Return UTF-8 as text, without a mark of byte order; ``ValueError`` naming `what`."""
+    try:
+        return content.removeprefix(BOM_UTF8).decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{what} is not UTF-8 text ({error.reason} at byte {error.start}): the file was saved "
+            "in another encoding or is damaged; save it as UTF-8, or copy it anew"
+        ) from error
 
 
 def read_json(path: Path) -> dict:
     """Return the object in a JSON file; ``ValueError`` naming the file if it is not whole."""
+    text = decoded(path.read_bytes(), repr(str(path)))
     try:
-        found = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise ValueError(
             f"{str(path)!r} is not whole JSON ({error}): the file is empty, truncated or of "
             "another kind; copy or write it anew"
@@ -59,24 +80,62 @@ def one_table(files: Iterable[Path], read: Callable[[Path], pd.DataFrame]) -> pd
     return pd.concat(tables, ignore_index=True)
 
 
+def choice_for(choice: Choice, task: str) -> str | None:
+    """Return what is chosen for a task: `choice`, or its entry for the task or else for ""."""
+    return choice.get(task, choice.get("")) if isinstance(choice, Mapping) else choice
+
+
+def wanted(names: Iterable[str], task: Tasks, what: str) -> list[str]:
+    """Return those of `names` that `task` asks for, by name or shell-style pattern; all if none.
+
+    Raises ``LookupError`` that lists `names` for one that fits none of them.
+    """
+    names = list(dict.fromkeys(names))
+    if task is None:
+        return names
+    patterns = [task] if isinstance(task, str) else list(task)
+    for pattern in patterns:
+        if not any(_fits(name, pattern) for name in names):
+            raise LookupError(
+                f"{what} has no task {pattern!r} (--task or task=); there are: {', '.join(names)}"
+            )
+    return [name for name in names if any(_fits(name, pattern) for pattern in patterns)]
+
+
+def _fits(name: str, pattern: str) -> bool:
+    return name == pattern or fnmatchcase(name, pattern)
+
+
 def cluster_labels(cluster: Cluster, documents: list[dict], items: list[str], what: str):
     """Return one label an item; `documents` hold the field, or are given to the function."""
     if cluster is None:
         return items
-    labels = [_label(cluster, document) for document in documents]
+    labels = [cluster_label(cluster, document, what) for document in documents]
+    return checked_labels(cluster, labels, items, documents[0], what)
+
+
+def checked_labels(cluster: Cluster, labels: list, items: list[str], document, what: str):
+    """Return `labels` as texts; ``LookupError`` listing the fields of `document` if one lacks."""
     missing = [item for item, label in zip(items, labels, strict=True) if label is None]
     if missing:
+        fields = ", ".join(document) if isinstance(document, dict) else ""
         raise LookupError(
             f"{what}: {len(missing):,} of {len(items):,} items have no {cluster!r} to cluster by, "
-            f"such as {missing[0]!r}; there are: {', '.join(documents[0]) or 'no fields'}"
+            f"such as {missing[0]!r}; there are: {fields or 'no fields'} (--cluster or cluster=)"
         )
     return [str(label) for label in labels]
 
 
-def _label(cluster, document):
+def cluster_label(cluster: Cluster, document, what: str):
+    """Return the label of a document's cluster, or ``None`` where it has no such field."""
     if callable(cluster):
-        return cluster(document)
-    for part in cluster.split("."):
+        try:
+            return cluster(document)
+        except Exception as error:
+            raise ValueError(
+                f"{what}: the function given as cluster= ended in {type(error).__name__}: {error}"
+            ) from error
+    for part in (cluster or "").split("."):
         document = document.get(part) if isinstance(document, dict) else None
     return document
 
@@ -88,14 +147,22 @@ def pick(name: str | None, there_are: list[str], what: str, option: str) -> str:
     if name in there_are:
         return name
     asked = f"has no {option} {name!r}" if name is not None else f"has no single {option}: name one"
-    raise LookupError(f"{what} {asked}; there are: {', '.join(there_are) or 'none'}")
+    raise LookupError(
+        f"{what} {asked}; there are: {', '.join(there_are) or 'none'} "
+        f"(choose with --{option} or {option}=)"
+    )
+
+
+def agrees(scores, reported: float) -> bool:
+    """Return whether `reported` is the mean of `scores`, but for rounding."""
+    ours = math.fsum(scores) / max(1, len(scores))
+    return math.isclose(ours, reported, rel_tol=1e-6, abs_tol=1e-9)
 
 
 def check_mean(scores, reported: float, what: str, advice: str) -> None:
     """Raise ``ValueError`` unless the mean of the items' scores is the one that the log reports."""
-    ours = math.fsum(scores) / len(scores)
-    if not math.isclose(ours, reported, rel_tol=1e-6, abs_tol=1e-9):
+    if not agrees(scores, reported):
         raise ValueError(
-            f"{what}: the mean of the items is {ours:.6g}, but the log reports {reported:.6g}; "
-            f"{advice}"
+            f"{what}: the mean of the items is {math.fsum(scores) / max(1, len(scores)):.6g}, but "
+            f"the log reports {reported:.6g}; {advice}"
         )

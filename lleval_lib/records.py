@@ -78,8 +78,11 @@ def make_records(
     `more` are further columns, of n values or of one for all. `missing` is that of
     `validate_records`.
 
-    Raises ``ValueError`` as `validate_records`, and for a column that has not n values.
+    Raises ``ValueError`` as `validate_records`, for a column that has not n values, and for an
+    empty name of the system.
     """
+    if isinstance(system, str) and not system.strip():
+        raise ValueError("system is empty: give what was evaluated a name (--names or system=)")
     require_item_columns(items, task)
     # "dict" and not "|", so that a name given twice is an error.
     columns = dict(
@@ -136,6 +139,8 @@ def validate_records(records: pd.DataFrame, *, missing: str = "refuse") -> pd.Da
             if not pd.api.types.is_numeric_dtype(column):
                 raise ValueError(f"column {name!r} of the records must hold numbers, not text")
             bad = np.isinf(column) | (column.isna() & (name == "score") & (missing == "refuse"))
+        elif isinstance(column.dtype, pd.StringDtype):
+            bad = column.isna()
         else:
             bad = ~column.map(lambda value: isinstance(value, str))
         if bad.any():
