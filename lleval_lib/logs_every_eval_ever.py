@@ -11,11 +11,21 @@ from typing import Any
 
 import pandas as pd
 
-from .logs_common import Cluster, check_mean, cluster_labels, one_table, pick
+from .logs_common import (
+    Choice,
+    Cluster,
+    Tasks,
+    check_mean,
+    choice_for,
+    cluster_labels,
+    one_table,
+    pick,
+    wanted,
+)
 from .logs_every_eval_ever_files import OURS, evaluation, evaluations, part, parts, sample_rows
 from .logs_every_eval_ever_files import is_log as is_log
 from .logs_every_eval_ever_write import write_every_eval_ever as write_every_eval_ever
-from .logs_samples import Choice, choice_for, content_hash, items_of, require_scores, wanted
+from .logs_samples import content_hash, items_of, require_scores
 from .records import make_records
 
 # What to do with files of tools that this library does not read itself.
@@ -32,7 +42,7 @@ def read_every_eval_ever(
     path: str | Path,
     *,
     metric: Choice = None,
-    task: str | list[str] | None = None,
+    task: Tasks = None,
     system: str | None = None,
     missing: str = "refuse",
     cluster: Cluster = None,

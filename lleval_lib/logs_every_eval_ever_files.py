@@ -9,7 +9,7 @@ import json
 import math
 from pathlib import Path
 
-from .logs_common import files_in, read_json
+from .logs_common import decoded, files_in, read_json
 
 SAMPLES = "_samples.jsonl"
 OURS = "lleval_lib"  # the library that wrote records in this format
@@ -82,12 +82,12 @@ def sample_rows(file: Path, log: dict) -> list[dict]:
             "changed or of another evaluation; take both as the converter wrote them"
         )
     rows = []
-    for number, line in enumerate(content.split(b"\n"), start=1):
+    for number, line in enumerate(decoded(content, repr(str(samples))).split("\n"), start=1):
         where = f"{str(samples)!r}, line {number}"
         if line.strip():
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise ValueError(f"{where} is not whole JSON ({error}): write it anew") from error
             rows.append(_checked_row(row, where))
     said_rows = said.get("total_rows", len(rows))

@@ -81,13 +81,14 @@ def _log(system: str, task: str, items: pd.DataFrame) -> dict[str, Any]:
 def _result(task: str, items: pd.DataFrame) -> dict:
     metric = str(_only(items, "metric", "score"))
     direction = _only(items, "higher_is_better", None)
+    lower = direction is not None and not direction
     scores = items.score.dropna()
     if scores.empty:
         raise ValueError(
             f"no item of system {items.system.iloc[0]!r} on task {task!r} has a score: there is "
             "nothing to write"
         )
-    config: dict[str, Any] = {"metric_name": metric, "lower_is_better": direction is False}
+    config: dict[str, Any] = {"metric_name": metric, "lower_is_better": lower}
     if direction is None:  # the format has no word for it; its converters note it so
         config["additional_details"] = {"polarity": "unknown"}
     return {

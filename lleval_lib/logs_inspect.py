@@ -9,9 +9,19 @@ from typing import Any
 
 import pandas as pd
 
-from .logs_common import Cluster, check_mean, cluster_labels, files_in, one_table
+from .logs_common import (
+    Choice,
+    Cluster,
+    Tasks,
+    check_mean,
+    choice_for,
+    cluster_labels,
+    files_in,
+    one_table,
+    wanted,
+)
 from .logs_inspect_samples import open_log, pick_scorer, read_samples, scored
-from .logs_samples import Choice, choice_for, items_of, require_scores, wanted
+from .logs_samples import items_of, require_scores
 from .records import make_records
 
 
@@ -19,7 +29,7 @@ def read_inspect(
     path: str | Path,
     *,
     scorer: Choice = None,
-    task: str | list[str] | None = None,
+    task: Tasks = None,
     system: str | None = None,
     missing: str = "refuse",
     cluster: Cluster = None,

@@ -8,37 +8,9 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
 
 import numpy as np
 import pandas as pd
-
-# Which metric, filter or scorer to read: one for all tasks, or one a task ("" for those left out).
-Choice = str | Mapping[str, str] | None
-
-
-def choice_for(choice: Choice, task: str) -> str | None:
-    """Return what is chosen for `task`."""
-    return choice.get(task, choice.get("")) if isinstance(choice, Mapping) else choice
-
-
-def wanted(names: Iterable[str], task: str | list[str] | None, what: str) -> list[str]:
-    """Return those of `names` that `task` asks for, by name or shell-style pattern.
-
-    Raises ``LookupError`` that lists `names` for a pattern that none of them has.
-    """
-    names = list(names)
-    patterns = names if task is None else [task] if isinstance(task, str) else list(task)
-    for pattern in patterns:
-        if not any(_fits(name, pattern) for name in names):
-            there = ", ".join(dict.fromkeys(names))
-            raise LookupError(f"{what} has no task {pattern!r}; there are: {there}")
-    return [name for name in names if any(_fits(name, pattern) for pattern in patterns)]
-
-
-def _fits(name: str, pattern: str) -> bool:
-    return name == pattern or fnmatchcase(name, pattern)
 
 
 def content_hash(text, choices, targets) -> str:

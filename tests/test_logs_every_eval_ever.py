@@ -235,7 +235,7 @@ def test_an_unknown_metric_or_task():
         read_every_eval_ever(CONVERTED / "lm_eval_sentiment")
     with pytest.raises(LookupError, match="has no metric 'f1'; there are: choice:accuracy"):
         read_every_eval_ever(CONVERTED / "inspect_choice", metric="f1")
-    with pytest.raises(LookupError, match="has no task 'toy'; there are: reviews_choice"):
+    with pytest.raises(LookupError, match=r"has no task 'toy' .*; there are: reviews_choice"):
         read_every_eval_ever(CONVERTED / "inspect_choice", task="toy")
 
 
@@ -345,11 +345,25 @@ def test_a_line_that_is_not_json(tmp_path):
         read_every_eval_ever(file)
 
 
+def test_encodings(tmp_path):
+    shutil.copytree(CONVERTED / "inspect_choice", tmp_path / "a")
+    file, samples = pair(tmp_path / "a")
+    log = json.loads(file.read_text("utf-8"))
+    del log["detailed_evaluation_results"]
+    text = samples.read_text("utf-8")
+    file.write_text(json.dumps(log), "utf-8-sig")
+    samples.write_text(text, "utf-8-sig")
+    assert len(read_every_eval_ever(file)) == 12
+    samples.write_text(text, "utf-16")
+    with pytest.raises(ValueError, match=r"_samples.jsonl' is not UTF-8 text"):
+        read_every_eval_ever(file)
+
+
 def test_which_files_are_of_the_format():
     file, samples = pair(CONVERTED / "inspect_choice")
     assert is_log(file)
     assert is_log(samples)
-    others = [p for p in (LOGS / "lm_eval").rglob("*") if p.is_file()]
+    others = [p for p in LOGS.glob("lm_eval*/**/*") if p.is_file()]
     others += [p for p in (LOGS / "inspect").rglob("*") if p.is_file()]
     assert not any(map(is_log, others))
     assert not is_log(samples.with_name("._" + samples.name))
@@ -432,6 +446,15 @@ def test_what_is_written_is_read_again(make, tmp_path):
             expected = records.groupby("system")[name].first().fillna(default).to_dict()
             found = again.groupby("system")[name].first().fillna("").to_dict()
             assert found == expected, name
+
+
+@pytest.mark.parametrize("direction", [True, False, None])
+def test_the_direction_is_written(direction, tmp_path):
+    records = recorded().assign(metric="mae")
+    records["higher_is_better"] = [direction] * len(records)
+    write_every_eval_ever(records, tmp_path)
+    again = read_every_eval_ever(tmp_path).higher_is_better
+    assert again.isna().all() if direction is None else again.eq(direction).all()
 
 
 def test_the_same_records_give_the_same_file(tmp_path):

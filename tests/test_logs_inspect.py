@@ -206,6 +206,15 @@ def test_of_two_successes_of_one_run_the_later_counts(changed, tmp_path):
     )
 
 
+def test_a_success_counts_more_than_a_later_failure(changed, tmp_path):
+    def later(log):
+        log.eval.created, log.status = "2030-01-01T00:00:00+00:00", "cancelled"
+
+    changed("sentiment.eval", later).rename(tmp_path / "z.eval")
+    shutil.copy(INSPECT / "sentiment.eval", tmp_path / "a.eval")
+    assert len(ll.read_inspect(tmp_path)) == 48
+
+
 @pytest.mark.parametrize("name", ["correct", "concise"])
 def test_a_scorer_of_several_named_values(name):
     for path in (CASES / "graded_90.eval", CASES / "graded_50.eval"):
@@ -231,9 +240,10 @@ def test_arguments_that_differ_belong_to_the_name_of_the_task():
     assert set(alone.task) == {"sums"}
     assert set(alone.setting_args) == {"sign=*, n=8"}  # for who compares it with the other
     assert set(ll.read_inspect(CASES / "arguments", task=names[1]).task) == {names[1]}
-    assert len(ll.read_inspect(CASES / "arguments", task="*sign=[+]*")) == 12
+    plus = ll.read_inspect(CASES / "arguments", task="*sign=[+]*")
+    assert plus.sample_id.to_list() == [str(k) for k in range(1, 13)]  # as Inspect lists them
     with pytest.raises(
-        LookupError, match=r"has no task 'sums'; there are: sums \(sign=\+, n=12\),"
+        LookupError, match=r"has no task 'sums' .*; there are: sums \(sign=\+, n=12\),"
     ):
         ll.read_inspect(CASES / "arguments", task=["*8*", "sums"])
 
@@ -327,6 +337,8 @@ def test_settings_and_a_reducer_that_is_not_the_mean():
 def test_the_direction_is_known_for_right_and_wrong_only():
     known = ll.read_inspect(INSPECT / "sentiment.eval").higher_is_better
     assert known.eq(True).all()
+    letters = ll.read_inspect(CASES / "shuffled" / "one.eval")  # of which it reports the mean
+    assert letters.higher_is_better.eq(True).all()
     numbers = ll.read_inspect(INSPECT / "sampled.eval", scorer="p_target")
     assert numbers.higher_is_better.isna().all()
     assert numbers.group.isna().all()
