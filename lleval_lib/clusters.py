@@ -33,17 +33,30 @@ def covariance_of_means(columns: np.ndarray, clusters: np.ndarray) -> np.ndarray
     whose clusters do not differ but for rounding, such as a constant one, has no variance: its row
     and column are exactly 0.
     """
-    n, sizes = len(columns), np.bincount(clusters)
-    sums = columns - columns.mean(axis=0)
-    if len(sizes) < n:
+    n, sums = len(columns), columns - columns.mean(axis=0)
+    if clusters.max() + 1 == n:  # every item its own
+        largest, factor = 1, n / (n - 1)
+        weighted = sums.T
+    else:
+        sizes = np.bincount(clusters)
         sums = np.column_stack([np.bincount(clusters, column) for column in sums.T])
-    noise = 10.0**-_DIGITS * sizes.max() * np.abs(columns).max(axis=0)
-    sums[:, np.abs(sums).max(axis=0) <= noise] = 0.0
-    return (sums.T / (1 - sizes / n)) @ sums / n**2
+        largest, factor = sizes.max(), 1.0
+        weighted = sums.T / (1 - sizes / n)
+    noise = 10.0**-_DIGITS * largest * _peak(columns)
+    still = _peak(sums) <= noise
+    found = factor * (weighted @ sums) / n**2
+    found[still], found[:, still] = 0.0, 0.0
+    return found
+
+
+def _peak(columns: np.ndarray) -> np.ndarray:
+    return np.maximum(columns.max(axis=0), -columns.min(axis=0))
 
 
 def effective_df(clusters: np.ndarray) -> float:
     """Return the degrees of freedom of a clustered mean; `clusters` are numbers from 0."""
+    if clusters.max() + 1 == len(clusters):
+        return len(clusters) - 1.0
     sizes = np.bincount(clusters)
     if sizes.min() == sizes.max():
         return len(sizes) - 1.0

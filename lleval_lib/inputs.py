@@ -120,7 +120,7 @@ def as_floats(values: Any, what: str) -> np.ndarray:
         raise ValueError(
             f"{what}: expected numbers, found {_kind_of(array)}; turn them into numbers first"
         )
-    return array.astype(float)
+    return array.astype(float, copy=False)
 
 
 def _has_nullable(values: Any) -> bool:
@@ -148,7 +148,7 @@ def cluster_numbers(cluster: Cluster, n: int, reference: Any = None) -> np.ndarr
     are a Series are put in the order of its index.
     """
     if cluster is None:
-        return np.arange(n)
+        return np.arange(n, dtype=np.int32)
     return pd.factorize(labels_of(cluster, n, reference, "cluster"))[0]
 
 

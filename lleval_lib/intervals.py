@@ -67,8 +67,7 @@ def _few(df: float, n: int, groups: int) -> str:
 
 def skewed(e: np.ndarray) -> bool:
     """Return whether the sum of `e`, independent distances from their mean, is far from normal."""
-    square = e * e
-    return abs(float(square @ e)) > SKEWED * float(square.sum()) ** 1.5
+    return abs(float((e * e) @ e)) > SKEWED * float(e @ e) ** 1.5
 
 
 def _warning(found: Interval, values: np.ndarray) -> str:
@@ -88,7 +87,8 @@ def _warning(found: Interval, values: np.ndarray) -> str:
 
 def right_or_wrong(values: np.ndarray) -> bool:
     """Return whether all `values` are 0 or 1."""
-    return bool(((values == 0) | (values == 1)).all())
+    first = values[:100]  # most that are not say so there
+    return all(bool(((part == 0) | (part == 1)).all()) for part in (first, values))
 
 
 def macro_interval(

@@ -273,7 +273,8 @@ def _share_first(table, clusters, rng, resamples) -> np.ndarray:
     # All systems have the same items, so that the order of totals is the order of means.
     totals = np.empty((resamples, len(table.columns)))
     for k in range(resamples):  # one at a time: all the draws at once would fill the memory
-        totals[k] = np.bincount(rng.integers(groups, size=groups), minlength=groups) @ sums
+        drawn = np.bincount(rng.integers(groups, size=groups), minlength=groups)
+        totals[k] = drawn.astype(float) @ sums  # of whole numbers the product is slow
     totals = even_out(totals, np.abs(sums).sum(axis=0).max())
     first = totals == totals.max(axis=1, keepdims=True)
     return (first / first.sum(axis=1, keepdims=True)).mean(axis=0)

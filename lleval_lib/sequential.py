@@ -153,11 +153,7 @@ def _ends(bounds: Any) -> tuple[float, float]:
 
 def _bernstein(values, bounds, planned: int, alpha: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the ends of the empirical Bernstein confidence sequence of values within `bounds`."""
-    if np.shape(bounds) != (2,) or not bounds[0] < bounds[1]:
-        raise ValueError(
-            f"bounds must be the least and the largest value, such as (0, 1), not {bounds!r}"
-        )
-    least, most = (require_number(end, "bounds", "(0, 1)") for end in bounds)
+    least, most = _ends(bounds)
     if values.min() < least or values.max() > most:
         place = int(((values < least) | (values > most)).argmax())
         raise ValueError(
