@@ -92,8 +92,10 @@ def test_every_version_is_read_with_what_its_results_say(run, source, group):
     }.items():
         assert set(records[name]) == {value}, name
     assert records.higher_is_better.dtype == object
+    short = ll.read_lm_eval(KINDS / run, metric="acc", prompts=False)
+    pd.testing.assert_frame_equal(short, records.drop(columns="prompt"))
     (through_command_line,) = read_systems([KINDS / run], metric="acc")
-    pd.testing.assert_frame_equal(through_command_line, records.drop(columns="prompt"))
+    pd.testing.assert_frame_equal(through_command_line, short)
 
 
 def test_the_same_document_is_the_same_item_in_every_version():
