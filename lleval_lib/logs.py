@@ -16,6 +16,7 @@ from . import logs_every_eval_ever, logs_inspect, logs_lm_eval
 from .logs_common import Choice, Cluster, Tasks, files_in, read_json, wanted
 from .logs_every_eval_ever import CONVERTERS, read_every_eval_ever
 from .logs_inspect import read_inspect
+from .logs_lm_eval import read_lm_eval
 from .logs_lm_eval_results import is_results
 from .records import read_records
 
@@ -131,7 +132,7 @@ def _read_own(path: Path, *, task, system, missing, cluster) -> pd.DataFrame:
 
 # What reads each kind of path, and what one may choose there.
 _READERS: dict[str, tuple[Callable[..., pd.DataFrame], tuple[str, ...]]] = {
-    "lm-eval": (partial(logs_lm_eval.read_files, prompts=False), ("metric", "filter")),
+    "lm-eval": (partial(read_lm_eval, prompts=False), ("metric", "filter")),
     "Inspect": (read_inspect, ("scorer",)),
     "Every Eval Ever": (read_every_eval_ever, ("metric",)),
     "records": (_read_own, ()),

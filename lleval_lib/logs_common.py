@@ -38,6 +38,11 @@ def decoded(content: bytes, what: str) -> str:
         ) from error
 
 
+def whole(text: str) -> str:
+    """Return a text with "?" for half of a surrogate pair, which no table can hold."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 def read_json(path: Path) -> dict:
     """Return the object in a JSON file; ``ValueError`` naming the file if it is not whole."""
     text = decoded(path.read_bytes(), repr(str(path)))
@@ -55,13 +60,13 @@ def one_table(files: Iterable[Path], read: Callable[[Path], pd.DataFrame]) -> pd
     """Return the records that `read` finds in `files`: one run a task, all of one version.
 
     Raises ``ValueError`` naming two files that hold the same system on the same task, or that were
-    written by two versions (column ``source``) of the tool.
+    written by two versions (column ``source``) of the tool; or one file, whatever went wrong in it.
     """
     tables: list[pd.DataFrame] = []
     runs: dict[tuple[str, str], Path] = {}
     versions: dict[str, Path] = {}
     for file in files:
-        table = read(file)
+        table = _named(read, file)
         system, task, source = table.loc[0, ["system", "task", "source"]]
         if (system, task) in runs:
             raise ValueError(
@@ -78,6 +83,21 @@ def one_table(files: Iterable[Path], read: Callable[[Path], pd.DataFrame]) -> pd
             "changed in between, so run both with one version, or read each file alone"
         )
     return pd.concat(tables, ignore_index=True)
+
+
+def _named(read: Callable[[Path], pd.DataFrame], file: Path) -> pd.DataFrame:
+    """Return what is read; any error but a sentence of ours becomes one, which names the file."""
+    try:
+        return read(file)
+    except (OSError, ImportError):
+        raise
+    except Exception as error:
+        if type(error) in (ValueError, LookupError):
+            raise
+        raise ValueError(
+            f"{str(file)!r}: {type(error).__name__}: {error}; the log is damaged, or of a kind "
+            "that this reader does not know"
+        ) from error
 
 
 def choice_for(choice: Choice, task: str) -> str | None:
@@ -123,7 +143,7 @@ def checked_labels(cluster: Cluster, labels: list, items: list[str], document, w
             f"{what}: {len(missing):,} of {len(items):,} items have no {cluster!r} to cluster by, "
             f"such as {missing[0]!r}; there are: {fields or 'no fields'} (--cluster or cluster=)"
         )
-    return [str(label) for label in labels]
+    return [whole(str(label)) for label in labels]
 
 
 def cluster_label(cluster: Cluster, document, what: str):

@@ -41,6 +41,7 @@ def read_lm_eval(
     task: Tasks = None,
     system: str | None = None,
     missing: str = "refuse",
+    prompts: bool = True,
     cluster: Cluster = None,
 ) -> pd.DataFrame:
     """Return the records in logs that lm-evaluation-harness 0.4.7 or newer wrote.
@@ -54,8 +55,9 @@ def read_lm_eval(
     tasks of that name, or of a pattern such as "mmlu_*", or of a list of these. `system` names what
     was evaluated, else the model's name in the results does, with its revision if that is not the
     main one. With `missing` "keep" an item that lacks the metric has the score nan; so has one
-    whose score of -1 the harness left out of its mean, as RULER's tasks do. `cluster` is a field of
-    the documents, such as "film" or "meta.passage", or a function of a document; without it every
+    whose score of -1 the harness left out of its mean, as RULER's tasks do. Without `prompts` the
+    column ``prompt``, most of what a long log holds, is left out. `cluster` is a field of the
+    documents, such as "film" or "meta.passage", or a function of a document; without it every
     item is its own cluster.
 
     ``item_id`` is made from the harness's hash of the document, so that the same document is the
@@ -80,23 +82,9 @@ def read_lm_eval(
     version, that holds two runs of a task by one system, or whose mean is not the one in the
     results.
     """
-    return read_files(
-        Path(path),
-        metric=metric,
-        filter=filter,
-        task=task,
-        system=system,
-        missing=missing,
-        cluster=cluster,
-    )
-
-
-def read_files(
-    path: Path, *, metric, filter, task, system, missing, cluster, prompts: bool = True
-) -> pd.DataFrame:
-    """Return what `read_lm_eval` does, without the column ``prompt`` if `prompts` is false."""
     if missing not in ("refuse", "keep"):
         raise ValueError(f"missing must be 'refuse' or 'keep', not {missing!r}")
+    path = Path(path)
     # A run has one file of results, however many tasks it has.
     results_of = cache(results_beside)
     parts = {file: _name_parts(file) for file in _samples(path)}

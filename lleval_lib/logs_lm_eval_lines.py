@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from .logs_common import Cluster, cluster_label, decoded
+from .logs_common import Cluster, cluster_label, decoded, whole
 
 _FIELDS: dict[str, type | tuple[type, ...]] = {
     "target": object,
@@ -32,7 +32,7 @@ class Line(NamedTuple):
     said: str  # the filtered answer, where the item has no choices
     choices: tuple[str, ...]
     logliks: tuple[float, ...]
-    label: object = None  # of the cluster
+    label: object  # of the cluster
 
 
 def is_number(value) -> bool:
@@ -47,37 +47,38 @@ def lines_of(path: Path, cluster: Cluster, *, prompts: bool = True) -> tuple[lis
     ``ValueError`` naming the file and the line, whatever is wrong there.
     """
     lines: list[Line] = []
-    document, file = None, repr(str(path))
+    first, file = None, repr(str(path))
     # In bytes: as text, a line would also end at separators that may stand inside a text.
     with path.open("rb") as rows:
         for number, content in enumerate(rows, start=1):
             if content.isspace():
                 continue
+            text = decoded(content, f"{file}, line {number}")
             try:
-                found = json.loads(decoded(content, f"{file}, line {number}"))
-            except (json.JSONDecodeError, RecursionError) as error:
+                found = json.loads(text)
+            except (ValueError, RecursionError) as error:
                 goes_on = any(not rest.isspace() for rest in rows)
                 advice = "the line is damaged" if goes_on else "the file is truncated"
                 raise ValueError(
                     f"{file}, line {number} is not whole JSON ({error}): {advice}; copy or write "
                     "it anew"
                 ) from error
+            document = found.get("doc") if isinstance(found, dict) else None
+            first = first or document
+            label = None
+            if cluster is not None:
+                label = cluster_label(cluster, document, f"{file}, line {number}")
             try:
-                line = _line(found, number, prompts)
+                lines.append(_line(found, number, label, prompts))
             except Exception as error:  # whatever stands there, the reader is told where
                 said = error if type(error) is ValueError else f"{type(error).__name__}: {error}"
                 raise ValueError(f"{file}, line {number}: {said}; {_ADVICE}") from error
-            document = document or found.get("doc")
-            if cluster is not None:
-                label = cluster_label(cluster, found.get("doc"), f"{file}, line {number}")
-                line = line._replace(label=label)
-            lines.append(line)
     if not lines:
         raise ValueError(f"{str(path)!r} is empty: the evaluation wrote no items; run it again")
-    return lines, document
+    return lines, first
 
 
-def _line(found, number: int, prompts: bool) -> Line:
+def _line(found, number: int, label, prompts: bool) -> Line:
     """Return what a line says; any exception means that lm-eval has not written it so."""
     _check_fields(found)
     requests = [_values(request) for request in _values(found["arguments"])]
@@ -86,21 +87,17 @@ def _line(found, number: int, prompts: bool) -> Line:
     choices, logliks = _choices(requests, found["filtered_resps"])
     return Line(
         number,
-        _whole(found["filter"]),
+        whole(found["filter"]),
         found.get("doc_id"),
-        _whole(found["doc_hash"]),
-        _whole(str(found["target"])),
-        _whole(_text(requests[0][0])) if prompts else "",
+        whole(found["doc_hash"]),
+        whole(str(found["target"])),
+        whole(_text(requests[0][0])) if prompts else "",
         {name: found.get(name) for name in found["metrics"]},
-        "" if choices else _whole(_said(found["filtered_resps"])),
+        "" if choices else whole(_said(found["filtered_resps"])),
         choices,
         logliks,
+        label,
     )
-
-
-def _whole(text: str) -> str:
-    """Return a text with "?" for half of a surrogate pair, which no table can hold."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _check_fields(found) -> None:
@@ -115,9 +112,11 @@ def _check_fields(found) -> None:
 
 def _values(found) -> list:
     """Return what {"arg_0": …, "arg_1": …} holds; some who copy logs write a list instead."""
-    if not isinstance(found, dict | list):
-        raise ValueError(f"the field 'arguments' holds {json.dumps(found)[:40]}")
-    return list(found.values()) if isinstance(found, dict) else found
+    if isinstance(found, dict):
+        return list(found.values())
+    if isinstance(found, list):
+        return found
+    raise ValueError(f"the field 'arguments' holds {json.dumps(found)[:40]}")
 
 
 def _choices(requests: list[list], found: list) -> tuple[tuple[str, ...], tuple[float, ...]]:
@@ -134,7 +133,7 @@ def _choices(requests: list[list], found: list) -> tuple[tuple[str, ...], tuple[
     if len({request[1] for request in requests}) < len(requests):
         return (), ()
     # As the harness does, without the space in front.
-    texts = tuple([_whole(request[1].removeprefix(" ")) for request in requests])
+    texts = tuple([whole(request[1].removeprefix(" ")) for request in requests])
     return texts, tuple([float(pair[0]) for pair in found])
 
 

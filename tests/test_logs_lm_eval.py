@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 import lleval_lib as ll
+from lleval_lib import logs_lm_eval
 from lleval_lib.logs import read_systems
 from lleval_lib.logs_common import files_in
 
@@ -91,8 +92,10 @@ def test_every_version_is_read_with_what_its_results_say(run, source, group):
     }.items():
         assert set(records[name]) == {value}, name
     assert records.higher_is_better.dtype == object
+    short = ll.read_lm_eval(KINDS / run, metric="acc", prompts=False)
+    pd.testing.assert_frame_equal(short, records.drop(columns="prompt"))
     (through_command_line,) = read_systems([KINDS / run], metric="acc")
-    pd.testing.assert_frame_equal(through_command_line, records.drop(columns="prompt"))
+    pd.testing.assert_frame_equal(through_command_line, short)
 
 
 def test_the_same_document_is_the_same_item_in_every_version():
@@ -466,6 +469,35 @@ def test_half_an_emoji_in_an_answer(copied):
     folder = copied("exact-0.4.13", task="sums_scored", line=half, which=slice(2, 3))
     found = ll.read_lm_eval(folder, metric="mae", task="sums_scored")
     assert found.prediction[2] == "good ?"
+
+    def in_document(one):
+        one["doc"]["kind"] = "odd \ud83d"
+
+    folder = copied("exact-0.4.13", task="sums_scored", line=in_document)
+    found = ll.read_lm_eval(folder, metric="mae", task="sums_scored", cluster="kind")
+    assert set(found.cluster) == {"odd ?"}
+
+
+def test_whatever_else_goes_wrong_names_the_file(copied, monkeypatch):
+    folder = copied("shots-0.4.13")
+
+    def fail(*_):
+        raise AttributeError("'list' object has no attribute 'values'")
+
+    monkeypatch.setattr(logs_lm_eval, "_answers", fail)
+    with pytest.raises(
+        ValueError, match=r"samples_sums_small.*': AttributeError: 'list' .* damaged"
+    ):
+        ll.read_lm_eval(folder, metric="acc")
+
+
+def test_a_number_that_is_too_long(copied):
+    folder = copied("shots-0.4.13")
+    samples = samples_of(folder, "sums_small")
+    text = samples.read_text("utf-8").replace('"doc_id": 2', f'"doc_id": {"9" * 5000}')
+    samples.write_text(text, "utf-8")
+    with pytest.raises(ValueError, match=r"line 3 is not whole JSON .*: the line is damaged"):
+        ll.read_lm_eval(folder, metric="acc")
 
 
 def test_packed_logs_and_those_of_macos(copied):
