@@ -1,4 +1,4 @@
-"""The command line: ``python -m lleval_lib`` with ``compare``, ``check-table`` or ``fetch``."""
+"""The command line: ``python -m lleval_lib`` and compare, convert, check-table or fetch."""
 
 import argparse
 import sys
@@ -30,6 +30,7 @@ examples:
   python -m lleval_lib compare runs/a runs/b --metric acc --metric gsm8k=exact_match
   python -m lleval_lib compare runs/a runs/b --task "mmlu_*" --missing bounds
 """
+_CHOICES = ("metric", "filter", "scorer")
 _CHECK_TABLE = """\
 Find figures that no n right and wrong answers can give: a mean that is k/n for no whole number k,
 or a standard error that does not belong to it (the GRIM and GRIMMER tests).
@@ -56,6 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     _add_compare(commands)
+    _add_convert(commands)
     _add_check_table(commands)
     commands.add_parser(
         "fetch", help="download every model and data set into the user's cache and check it"
@@ -63,6 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = vars(parser.parse_args(arguments))
     run: dict[str, Callable[..., None]] = {
         "compare": _compare,
+        "convert": _convert,
         "check-table": _check_table,
         "fetch": _fetch,
     }
@@ -80,7 +83,8 @@ def _add_compare(commands) -> None:
     add = parser.add_argument
     add("paths", nargs="+", metavar="PATH", help="the logs, two systems or more")
     add("--cluster", metavar="FIELD", help="what dependent items have in common")
-    _add_choices(add)
+    _add_reading(add)
+    _add_counting(add)
     add("--names", nargs="+", metavar="NAME", help="the systems' names, one a path")
     add("--baseline", metavar="NAME", help="compare with this system")
     add(
@@ -94,8 +98,8 @@ def _add_compare(commands) -> None:
     add("--format", choices=("html", "markdown"), default="html", help="of it (default: html)")
 
 
-def _add_choices(add: Callable) -> None:
-    """Add the options that say what is read and what it counts."""
+def _add_reading(add: Callable) -> None:
+    """Add the options that say what is read."""
     add("--task", nargs="+", metavar="TASK", help='only these tasks; patterns such as "mmlu_*" too')
     for option, what in (
         ("metric", "lm-eval, Every Eval Ever: the score, such as acc"),
@@ -108,6 +112,10 @@ def _add_choices(add: Callable) -> None:
             metavar="[TASK=]NAME",
             help=f"{what}; once for all tasks, or once a task",
         )
+
+
+def _add_counting(add: Callable) -> None:
+    """Add the options that say what a score counts."""
     add(
         "--missing",
         default="refuse",
@@ -122,6 +130,20 @@ def _add_choices(add: Callable) -> None:
             metavar="TASK",
             help="where the logs do not say it: on these tasks, or on all others",
         )
+
+
+def _add_convert(commands) -> None:
+    parser = commands.add_parser(
+        "convert",
+        help="write the scores of the items of any log in the format of Every Eval Ever",
+        description="Write logs in the format of Every Eval Ever 0.3, which other tools read.",
+    )
+    add = parser.add_argument
+    add("paths", nargs="+", metavar="PATH", help="logs as for compare")
+    add("--output", required=True, metavar="DIR", help="the folder to write")
+    add("--cluster", metavar="FIELD", help="what dependent items have in common")
+    add("--names", nargs="+", metavar="NAME", help="the systems' names, one a path")
+    _add_reading(add)
 
 
 def _add_check_table(commands) -> None:
@@ -147,16 +169,10 @@ def _compare(paths, *, names, task, cluster, missing, output, format, **options)
     from .report import comparison_report
 
     try:
-        choices = {
-            name: _choice(name, options.pop(name)) for name in ("metric", "filter", "scorer")
-        }
+        choices = {name: _choice(name, options.pop(name)) for name in _CHOICES}
+        keep = "refuse" if missing == "refuse" else "keep"
         records = read_systems(
-            paths,
-            names=names,
-            task=task,
-            **choices,
-            missing="refuse" if missing == "refuse" else "keep",
-            cluster=cluster,
+            paths, names=names, task=task, **choices, missing=keep, cluster=cluster
         )
         better = _directions(options.pop("higher_is_better"), options.pop("lower_is_better"))
         report = comparison_report(records, missing=missing, higher_is_better=better, **options)
@@ -166,6 +182,21 @@ def _compare(paths, *, names, task, cluster, missing, output, format, **options)
     except (ValueError, LookupError, OSError, ImportError) as error:
         # What the user gave is at fault, and the sentence says what to do: no traceback.
         print(f"python -m lleval_lib compare: error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _convert(paths, *, output, **options) -> None:
+    from .logs import read_systems
+    from .logs_every_eval_ever import write_every_eval_ever
+
+    try:
+        options |= {name: _choice(name, options[name]) for name in _CHOICES}
+        for records in read_systems(paths, **options, missing="keep"):
+            write_every_eval_ever(records, output)
+            for (system, task), items in records.groupby(["system", "task"], sort=False):
+                print(f"{system}, {task}: {len(items):,} items")
+    except (ValueError, LookupError, OSError, ImportError) as error:
+        print(f"python -m lleval_lib convert: error: {error}", file=sys.stderr)
         sys.exit(2)
 
 

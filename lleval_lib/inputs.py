@@ -355,8 +355,8 @@ def _matched(
 
 def _require_same_items(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) -> None:
     for one, other, name, rest in ((a, b, *names), (b, a, *names[::-1])):
-        items = set(other.item_id)
-        alone = [item for item in one.item_id if item not in items]
+        items = set(other.item_id.to_numpy())
+        alone = [item for item in one.item_id.to_numpy() if item not in items]
         if alone:
             twin = {_plain_form(item): item for item in items}.get(_plain_form(alone[0]))
             like = "" if twin is None else f" (there it is {twin!a})"

@@ -7,7 +7,6 @@ the tool reported itself is computed anew from the items and must agree.
 
 import os
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -114,7 +113,7 @@ def _shared(tables: list[pd.DataFrame]) -> str | None:
 
 
 def _read_own(path: Path, *, task, system, missing, cluster) -> pd.DataFrame:
-    records = read_records(path)
+    records = read_records(path, missing=missing)
     kept = wanted(records.task.unique(), task, repr(str(path)))
     records = records[records.task.isin(kept)].reset_index(drop=True)
     if system is not None:
@@ -130,9 +129,13 @@ def _read_own(path: Path, *, task, system, missing, cluster) -> pd.DataFrame:
     return records
 
 
+def _read_lm_eval(path: Path, **options) -> pd.DataFrame:
+    return read_lm_eval(path, prompts=False, **options)
+
+
 # What reads each kind of path, and what one may choose there.
 _READERS: dict[str, tuple[Callable[..., pd.DataFrame], tuple[str, ...]]] = {
-    "lm-eval": (partial(read_lm_eval, prompts=False), ("metric", "filter")),
+    "lm-eval": (_read_lm_eval, ("metric", "filter")),
     "Inspect": (read_inspect, ("scorer",)),
     "Every Eval Ever": (read_every_eval_ever, ("metric",)),
     "records": (_read_own, ()),

@@ -28,7 +28,7 @@ from .inputs import (
     require_number,
     require_two_clusters,
 )
-from .intervals import clustered_mean, group_labels, macro_mean, right_or_wrong
+from .intervals import clustered_mean, group_labels, macro_mean, right_or_wrong, skewed
 from .results import Comparison, Interval, Result, TestResult, t_comparison
 
 # With fewer discordant items the t interval of a difference in accuracy covers too little.
@@ -91,8 +91,7 @@ def compared(
     found = clustered_mean(_gaps(x, y), clusters, confidence)
     least_p = _least_p(found, x, y, clusters)
     if not right_or_wrong(x) or not right_or_wrong(y):
-        if found.se == 0:
-            found = replace(found, warning="all differences are equal, which is no certainty")
+        found = replace(found, warning=_warning(found, _gaps(x, y)))
         return t_comparison(names, x.mean(), y.mean(), found, least_p)
     discordant = float((x != y).mean())
     size = _effective_pairs(found, discordant)
@@ -105,6 +104,15 @@ def compared(
     found = replace(found, low=low, high=high, warning=warning)
     p = max(t_p_value(mean, se, df), least_p)
     return Comparison(*names, x.mean(), y.mean(), found, p)
+
+
+def _warning(found: Interval, gaps: np.ndarray) -> str:
+    if found.se == 0:
+        return "all differences are equal, which is no certainty"
+    alone = found.n_clusters == found.n and not found.warning
+    if alone and skewed(gaps - found.estimate):
+        return "skewed differences: a few large ones make the mean"
+    return found.warning
 
 
 def _least_p(found: Interval, x: np.ndarray, y: np.ndarray, clusters: np.ndarray) -> float:

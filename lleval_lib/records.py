@@ -171,15 +171,17 @@ def write_records(records: pd.DataFrame, path: str | Path) -> None:
         scratch.unlink(missing_ok=True)
 
 
-def read_records(path: str | Path) -> pd.DataFrame:
+def read_records(path: str | Path, *, missing: str = "refuse") -> pd.DataFrame:
     """Return the records in the Parquet file `path`, validated; also of a recorded result.
+
+    `missing` is that of `validate_records`.
 
     Raises ``FileNotFoundError`` or ``ValueError`` naming the file.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no file of records at {str(path)!r}")
     try:
-        return unpacked(pd.read_parquet(path))
+        return unpacked(pd.read_parquet(path), missing=missing)
     except Exception as error:
         raise ValueError(f"{str(path)!r} does not hold records: {error}") from error
 
@@ -216,13 +218,13 @@ def packed(records: pd.DataFrame) -> pd.DataFrame:
     return table.astype(dict.fromkeys(names, np.float32))
 
 
-def unpacked(table: pd.DataFrame) -> pd.DataFrame:
+def unpacked(table: pd.DataFrame, *, missing: str = "refuse") -> pd.DataFrame:
     """Return the records of which `packed` made `table`, without prompts."""
     names = [name for name in table.columns if name.startswith("loglik_")]
     records = table.astype(dict.fromkeys(names, float))
     if "loglik" not in records and names:
         records.insert(records.columns.get_loc("score") + 1, "loglik", _of_target(records))
-    return validate_records(records)
+    return validate_records(records, missing=missing)
 
 
 def _of_target(records: pd.DataFrame) -> pd.Series:

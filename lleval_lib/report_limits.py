@@ -2,10 +2,9 @@
 
 import pandas as pd
 
+from .intervals import FEW_CLUSTERS
 from .report_items import listed
 from .report_words import short_names
-
-FEW = 30
 
 
 def limits(part: pd.DataFrame, found: pd.DataFrame) -> list[str]:
@@ -20,19 +19,23 @@ def _of_items(found):
             "nothing is clustered, so every item counts as independent. If items share a text, a "
             "topic or an author, name that field as the cluster, or the intervals are too narrow."
         )
-    if groups < FEW:
+    worth = found.df.min() + 1
+    if worth < FEW_CLUSTERS:
+        kind = "items" if groups == n else "clusters of one size"
         yield (
-            f"there are fewer than {FEW} {'items' if groups == n else 'clusters'}; intervals tend "
-            "to be too narrow and p-values too small."
+            f"this has the worth of only {worth:.2g} {kind}; intervals and p-values rest on the "
+            "scores being of a normal shape."
         )
+    for warning in found.warning[found.warning.str.startswith("skewed")].unique():
+        yield f"{warning}; intervals and p-values are not to be trusted."
 
 
 def _of_scores(part, found):
     for name, own in part.groupby("system", sort=False):
         if own.score.nunique() == 1:
             yield (
-                f"all scores of {name} are {own.score.iloc[0]:g}; an interval without width does "
-                "not mean certainty."
+                f"all scores of {name} are {own.score.iloc[0]:g}, which does not mean that all "
+                "would be."
             )
     for row in found[found.se == 0].itertuples():
         if row.n_different == 0:
@@ -40,7 +43,7 @@ def _of_scores(part, found):
         else:
             each = "item" if row.n_clusters == row.n else "cluster"
             apart = f"differ by {row.estimate:+g} on every {each}"
-        yield f"{row.b} and {row.a} {apart}; the test does not apply."
+        yield f"{row.b} and {row.a} {apart}; the p-value is that of their signs alone."
 
 
 def _of_runs(part):

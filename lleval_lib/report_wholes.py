@@ -1,14 +1,15 @@
 """One answer for a benchmark of many tasks: the mean of all items, and the mean of the tasks."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from .intervals import macro_interval, mean_interval
+from .intervals import macro_interval, mean_interval, proportion_interval, right_or_wrong
 from .many import compare_all
+from .pairs import macro_compare
 from .report_items import Said, listed
-from .results import t_comparison
 from .results import table as table_of
 
 
@@ -40,7 +41,8 @@ def means(unit: Unit, confidence: float) -> pd.DataFrame:
         if unit.macro:
             found[name] = macro_interval(values, unit.task, cluster=cluster, confidence=confidence)
         else:
-            found[name] = mean_interval(values, cluster=cluster, confidence=confidence)
+            interval = proportion_interval if right_or_wrong(values) else mean_interval
+            found[name] = interval(values, cluster=cluster, confidence=confidence)
     ends = {"least": unit.scores.min(), "most": unit.scores.max()}
     return table_of(found).assign(**ends).rename_axis("system").reset_index()
 
@@ -59,14 +61,13 @@ def differences(unit: Unit, baseline: str, confidence: float) -> pd.DataFrame:
 
 
 def _macro_differences(unit, baseline, confidence) -> pd.DataFrame:
-    at = unit.scores.groupby(unit.task).mean().mean()
-    rows = []
+    first, rows = unit.scores[baseline].to_numpy(), []
     for name in unit.scores.columns.drop(baseline):
-        gaps = (unit.scores[name] - unit.scores[baseline]).to_numpy()
-        gap = macro_interval(gaps, unit.task, cluster=unit.cluster, confidence=confidence)
-        rows.append(t_comparison((baseline, name), at[baseline], at[name], gap))
-    found = table_of(rows)
-    return found.assign(p_adjusted=found.p_value)
+        other, cluster = unit.scores[name].to_numpy(), unit.cluster
+        found = macro_compare(first, other, unit.task, cluster=cluster, confidence=confidence)
+        rows.append(replace(found, a=baseline, b=name))
+    table = table_of(rows)
+    return table.assign(p_adjusted=table.p_value)
 
 
 def wholes(

@@ -5,6 +5,7 @@ from itertools import takewhile
 
 import numpy as np
 
+from .results import decimals
 from .terms import CORRECTIONS
 
 
@@ -19,15 +20,9 @@ def ahead(differences):
     return (differences.estimate > 0) != falling
 
 
-def digits(se: float, estimate: float = 0.0) -> int:
-    """Return how many decimals show a standard error, or without one the estimate: 3 or more."""
-    size = se if se > 0 else abs(estimate)
-    return max(3, -int(np.floor(np.log10(size)))) if size > 0 else 3
-
-
 def table_digits(table) -> int:
     """Return how many decimals show all the estimates of a table."""
-    return max(digits(row.se, row.estimate) for row in table.itertuples())
+    return max(decimals(row.se, row.estimate) for row in table.itertuples())
 
 
 def verdicts(report) -> list[str]:
@@ -54,6 +49,9 @@ def _verdict(report, row, in_points: bool) -> str:
             f"not decided: by itself the difference {row.b} - {row.a} would be significant, but "
             f"not among {count} comparisons, after {CORRECTIONS[report.correction]}"
         )
+    if np.isnan(row.low):
+        gap = f"{_amount(row.estimate, row, in_points, sign='+')}{' points' * in_points}"
+        return f"not decided: {row.b} - {row.a} is {gap} throughout, on too few to be sure"
     low, high = (_amount(end, row, in_points, sign="+") for end in (row.low, row.high))
     return (
         f"not decided: {row.b} - {row.a} may be anything from {low} to {high}"
@@ -67,8 +65,8 @@ def _decision(row, in_points: bool) -> str:
     lowest, highest = getattr(row, "lowest", row.estimate), getattr(row, "highest", row.estimate)
     sizes = sorted({_amount(abs(end), row, in_points) for end in (lowest, highest)}, key=float)
     gap = f"{' to '.join(sizes)}{' points' * in_points}{measure(row)}"
-    if row.se == 0:
-        return f"{first} is {word} than {second} by {gap}, with no spread, so that no test applies"
+    if np.isnan(row.low):
+        return f"{first} is {word} than {second} by {gap} throughout, which has no interval"
     if len(sizes) > 1:
         gap += ", whatever the missing items would score"
     least = _amount(min(abs(row.low), abs(row.high)), row, in_points)
@@ -86,7 +84,7 @@ def _amount(value: float, row, in_points: bool, sign: str = "") -> str:
     """Return a difference as text, in hundredths if `in_points`."""
     if not in_points:
         return f"{value:{sign}.3g}"
-    text = f"{100 * value:{sign}.{digits(row.se, row.estimate) - 2}f}"
+    text = f"{100 * value:{sign}.{decimals(row.se, row.estimate) - 2}f}"
     return text if float(text) or not value else f"{100 * value:{sign}.1g}"
 
 

@@ -22,8 +22,17 @@ SECTIONS = {
     "Data and models": ("datasets", "models", "fetching"),
     "From a task to records": ("tasks", "scoring", "perplexity", "records"),
     "One system, two systems": ("intervals", "bootstrap", "pairs", "results"),
-    "Many systems, plans, learners, users": ("many", "planning", "crossval", "online"),
-    "Logs, reports, figures": ("logs", "logs_lm_eval", "logs_inspect", "report", "tables", "plots"),
+    "Many systems, plans, learners, users": (
+        "many",
+        "planning",
+        "crossval",
+        "online",
+        "sequential",
+    ),
+    "Logs, reports, figures": (
+        *("logs", "logs_lm_eval", "logs_inspect", "logs_every_eval_ever"),
+        *("report", "tables", "plots"),
+    ),
     "Exercises": ("exercises",),
 }
 
