@@ -15,7 +15,7 @@ from .intervals import macro_interval as macro_interval
 from .intervals import mean_interval as mean_interval
 from .intervals import proportion_interval as proportion_interval
 from .logs_every_eval_ever import read_every_eval_ever as read_every_eval_ever
-from .logs_every_eval_ever import write_every_eval_ever as write_every_eval_ever
+from .logs_every_eval_ever_write import write_every_eval_ever as write_every_eval_ever
 from .logs_inspect import read_inspect as read_inspect
 from .logs_lm_eval import read_lm_eval as read_lm_eval
 from .many import adjust_p_values as adjust_p_values

@@ -62,9 +62,9 @@ def compare_all(
     >>> table = {"x": [1, 0, 0, 0, 1, 0], "y": [1, 1, 1, 1, 1, 0], "z": [1, 1, 1, 0, 1, 1]}
     >>> compare_all(pd.DataFrame(table))[["a", "b", "estimate", "p_value", "p_adjusted"]].round(3)
        a  b  estimate  p_value  p_adjusted
-    0  x  y       0.5    0.076       0.227
-    1  x  z       0.5    0.076       0.227
-    2  y  z       0.0    1.000       1.000
+    0  x  y       0.5     0.25        0.75
+    1  x  z       0.5     0.25        0.75
+    2  y  z       0.0     1.00        1.00
 
     Twenty equal systems on clusters of very unequal size are told apart somewhere in 4% to 6% of
     evaluations at 5% (appendix A1).

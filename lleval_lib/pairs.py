@@ -90,27 +90,53 @@ def compared(
     """Return the comparison of checked scores `x` and `y`; `clusters` are numbers from 0."""
     found = clustered_mean(_gaps(x, y), clusters, confidence)
     least_p = _least_p(found, x, y, clusters)
-    if not right_or_wrong(x) or not right_or_wrong(y):
-        found = replace(found, warning=_warning(found, _gaps(x, y)))
+    few = _few_discordant(found, x, y)
+    if few is None:
+        found = replace(found, warning=_warning(found, x, y))
         return t_comparison(names, x.mean(), y.mean(), found, least_p)
-    discordant = float((x != y).mean())
-    size = _effective_pairs(found, discordant)
-    if discordant * size >= _FEW_DISCORDANT:
-        return t_comparison(names, x.mean(), y.mean(), found, least_p)
-    mean, se, df = _plus_two(found.estimate, discordant, size)
+    mean, se, df, unit = few
     half = t_half_width(se, df, confidence)
     warning = found.warning if found.n_clusters < found.n else ""
-    low, high = max(mean - half, -1.0), min(mean + half, 1.0)
+    low, high = max(mean - half, -unit), min(mean + half, unit)
     found = replace(found, low=low, high=high, warning=warning)
     p = max(t_p_value(mean, se, df), least_p)
     return Comparison(*names, x.mean(), y.mean(), found, p)
 
 
-def _warning(found: Interval, gaps: np.ndarray) -> str:
+def _few_discordant(found: Interval, x: np.ndarray, y: np.ndarray):
+    """Return difference, standard error, df and unit for right and wrong answers, else None.
+
+    It is for few discordant items, with one more that each system wins. The unit is the distance
+    of the two values that all scores have, such as 1, or 100 for percentages.
+    """
+    unit = _distance_of_two(x, y)
+    if not unit:
+        return None
+    discordant, gap = float((x != y).mean()), found.estimate / unit
+    size = _effective_pairs(replace(found, estimate=gap, se=found.se / unit), discordant)
+    if discordant * size >= _FEW_DISCORDANT:
+        return None
+    mean, more = gap * size / (size + 2), (discordant * size + 2) / (size + 2)
+    se = float(np.sqrt((more - mean**2) / (size + 1)))
+    return unit * mean, unit * se, size + 1, unit
+
+
+def _distance_of_two(x: np.ndarray, y: np.ndarray) -> float:
+    """Return how far apart the two values are that all scores have; 0 for other scores."""
+    low, high = min(x.min(), y.min()), max(x.max(), y.max())
+    two = all(((part == low) | (part == high)).all() for part in (x[:100], y[:100], x, y))
+    if two and low == high:
+        return float(right_or_wrong(x))  # all right or all wrong: the other value is known
+    return float(high - low) if two else 0.0
+
+
+def _warning(found: Interval, x: np.ndarray, y: np.ndarray) -> str:
+    if _distance_of_two(x, y):
+        return found.warning
     if found.se == 0:
         return "all differences are equal, which is no certainty"
     alone = found.n_clusters == found.n and not found.warning
-    if alone and skewed(gaps - found.estimate):
+    if alone and skewed(_gaps(x, y) - found.estimate):
         return "skewed differences: a few large ones make the mean"
     return found.warning
 
@@ -134,12 +160,6 @@ def _effective_pairs(found: Interval, discordant: float) -> float:
         return found.df + 1
     many, few = stats.t.isf((1 - found.confidence) / 2, [found.n - 1, found.df])
     return found.n / max(1.0, found.se**2 / naive * (few / many) ** 2)
-
-
-def _plus_two(difference: float, discordant: float, size: float) -> tuple[float, float, float]:
-    """Return difference, standard error and df with one item more that each system wins."""
-    mean, more = difference * size / (size + 2), (discordant * size + 2) / (size + 2)
-    return mean, float(np.sqrt((more - mean**2) / (size + 1))), size + 1
 
 
 def macro_compare(
@@ -402,11 +422,9 @@ def _one_sided(x, y, clusters, margin: float, sign: int) -> TestResult:
     """Return the test that sign·(y - x) lies above -`margin`; the other margin has sign -1."""
     d = clustered_mean(_gaps(x, y), clusters, 0.9)
     mean, se, df = d.estimate, d.se, d.df
-    if right_or_wrong(x) and right_or_wrong(y):
-        discordant = float((x != y).mean())
-        size = _effective_pairs(d, discordant)
-        if discordant * size < _FEW_DISCORDANT:
-            mean, se, df = _plus_two(d.estimate, discordant, size)
+    few = _few_discordant(d, x, y)
+    if few is not None:
+        mean, se, df, _ = few
     distance = sign * mean + margin
     if se > 0:
         t = distance / se

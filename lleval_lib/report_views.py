@@ -106,12 +106,13 @@ def _cells(report, means, differences) -> tuple[list, list]:
     return first, second
 
 
+def _ends(row, digits: str) -> str:
+    return "-" if np.isnan(row.low) else f"[{row.low:{digits}}, {row.high:{digits}}]"
+
+
 def _mean_cells(means) -> list[tuple[str, str]]:
     d = table_digits(means)
-    return [
-        (f"{row.estimate:.{d}f}", f"[{row.low:.{d}f}, {row.high:.{d}f}]")
-        for row in means.itertuples()
-    ]
+    return [(f"{row.estimate:.{d}f}", _ends(row, f".{d}f")) for row in means.itertuples()]
 
 
 def _line_cells(report, rows) -> list:
@@ -127,7 +128,7 @@ def _line_cells(report, rows) -> list:
 
 def _difference_cells(row, d: int) -> tuple[str, str]:
     # Without spread there is no interval; one without width would look like certainty.
-    ends = f"[{row.low:+.{d}f}, {row.high:+.{d}f}]" if row.se > 0 else "-"
+    ends = _ends(row, f"+.{d}f")
     return f"{row.estimate:+.{d}f}", ends
 
 
@@ -283,6 +284,10 @@ def _line_note(row) -> str:
 
 def _panel(names, table, numbers, reference: float | None = None) -> dict:
     """Return what a forest plot in HTML shows; `place` gives where, in percent of its width."""
+    # What has no interval is a point.
+    table = table.assign(
+        low=table.low.fillna(table.estimate), high=table.high.fillna(table.estimate)
+    )
     ends = [*table.low, *table.high, *([] if reference is None else [reference])]
     ticks = MaxNLocator(4).tick_values(min(ends), max(ends))
     return {

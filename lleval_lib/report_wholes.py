@@ -36,12 +36,13 @@ def single(task: str, table: pd.DataFrame, about: dict) -> Unit:
 def means(unit: Unit, confidence: float) -> pd.DataFrame:
     """Return one row a system: its mean with its interval, and the range of its scores."""
     found = {}
+    shares = all(right_or_wrong(scores.to_numpy()) for _, scores in unit.scores.items())
     for name, scores in unit.scores.items():
         values, cluster = scores.to_numpy(), unit.cluster
         if unit.macro:
             found[name] = macro_interval(values, unit.task, cluster=cluster, confidence=confidence)
         else:
-            interval = proportion_interval if right_or_wrong(values) else mean_interval
+            interval = proportion_interval if shares else mean_interval
             found[name] = interval(values, cluster=cluster, confidence=confidence)
     ends = {"least": unit.scores.min(), "most": unit.scores.max()}
     return table_of(found).assign(**ends).rename_axis("system").reset_index()

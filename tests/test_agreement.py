@@ -12,11 +12,15 @@ import evalconfidence
 import evalstats
 import inspect_ai.log
 import numpy as np
+import pandas as pd
 import pytest
 from errorbars import power as errorbars_power
 from errorbars.compare import paired_compare
+from errorbars.stats import cluster_robust_se
+from errorbars.stats import intraclass_correlation as errorbars_icc
 from evalconfidence import power as evalconfidence_power
-from evalstats.core.paired import pairwise_differences
+from evalstats.core.paired import friedman_nemenyi, pairwise_differences
+from evalstats.core.resampling import bonett_price_paired_ci
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
@@ -136,8 +140,13 @@ def test_errorbars_reads_the_same_scores_and_errors(kind, pairs):
 @pytest.mark.parametrize("kind", ["lm-eval", "inspect"])
 def test_errorbars_makes_the_same_paired_comparison(kind, pairs):
     """With the clusters given: its readers take none from a log. Its difference is a - b."""
-    a, b = pairs[kind]
-    theirs = paired_compare(*errorbars_pair(kind, pairs), clusters=a.cluster.to_numpy())
+    # Four times, so that enough items are discordant for Student's t to be what we take.
+    a, b = (
+        pd.concat([part.assign(item_id=part.item_id + str(k)) for k in range(4)])
+        for part in pairs[kind]
+    )
+    scores = (np.tile(values, 4) for values in errorbars_pair(kind, pairs))
+    theirs = paired_compare(*scores, clusters=a.cluster.to_numpy())
     ours, naive = ll.compare(a, b), ll.compare(a, b, cluster="item_id")
     assert -theirs.mean_diff == pytest.approx(ours.difference.estimate, rel=1e-12)
     assert theirs.se_paired == pytest.approx(naive.difference.se, rel=1e-9)
@@ -238,7 +247,10 @@ def test_evalstats_has_the_same_mean_and_wilsons_interval(kind, pairs):
 
 @pytest.mark.parametrize("kind", ["lm-eval", "inspect"])
 def test_evalstats_makes_the_same_paired_t_test_without_clusters(kind, pairs):
-    a, b = pairs[kind]
+    a, b = (
+        pd.concat([part.assign(item_id=part.item_id + str(k)) for k in range(4)])
+        for part in pairs[kind]
+    )
     naive, clustered = ll.compare(a, b, cluster="item_id"), ll.compare(a, b)
     theirs = evalstats.tests.ttest(b.score, a.score, paired=True, print_result=False)
     assert theirs.p_value == pytest.approx(naive.p_value, rel=1e-9)
@@ -293,3 +305,36 @@ def test_evalconfidence_plans_alike_where_it_is_right():
     found = evalconfidence_power(mde=1e-9, n=900, baseline_var=0.25).power_achieved
     assert found == pytest.approx(0.025, abs=1e-6)
     assert ll.power(1e-9, 1.0) == pytest.approx(0.05, abs=1e-6)
+
+
+# What is new --------------------------------------------------------------------------------------
+
+
+def test_evalstats_has_the_same_interval_for_few_discordant_items():
+    """Bonett and Price's, with z for our t and n + 2 for our n + 1 under the root."""
+    a, b = np.zeros(60), np.zeros(60)
+    a[:3], b[3:12] = 1, 1
+    low, high = bonett_price_paired_ci(b, a)
+    ours = ll.compare(a, b).difference
+    assert (ours.low + ours.high) / 2 == pytest.approx((low + high) / 2, rel=1e-9)
+    wider = stats.t.ppf(0.975, 61) / stats.norm.ppf(0.975) * np.sqrt(62 / 61)
+    assert (ours.high - ours.low) / (high - low) == pytest.approx(wider, rel=1e-9)
+
+
+def test_evalstats_has_the_same_friedman_test_and_ranks():
+    scores = np.random.default_rng(1).normal([0, 0.3, 0.6, 0.9], size=(20, 4))
+    theirs = friedman_nemenyi(scores.T, list("abcd"))
+    ours = ll.average_ranks(pd.DataFrame(scores, columns=list("abcd")))
+    assert ours.mean_rank.to_dict() == pytest.approx(dict(theirs.avg_ranks))
+    assert ll.friedman_test(scores).p_value == pytest.approx(theirs.p_value)
+
+
+def test_errorbars_has_the_same_intraclass_correlation():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 12, 80)
+    scores = rng.normal(size=80) + rng.normal(size=12)[labels]
+    found = ll.design_effect(scores, cluster=labels)
+    assert found.icc == pytest.approx(errorbars_icc(scores, labels))
+    # Its standard error is the one without what large clusters cost.
+    theirs = cluster_robust_se(scores, labels)
+    assert 1 < ll.mean_interval(scores, cluster=labels).se / theirs < 1.05

@@ -116,16 +116,17 @@ def output_of(capsys, *arguments):
 
 
 def test_an_error_of_lm_eval_is_better_when_it_is_lower(capsys):
-    said = output_of(capsys, *SCORED)
+    scored = (*SCORED, "--confidence", "0.8")  # of nine items, four differ
+    said = output_of(capsys, *scored)
     a, b = (ll.read_lm_eval(path, task="sums_scored", metric="mae") for path in SUMS)
     d = ll.compare(a, b).difference
     assert d.estimate > 0
     assert f"exact is better than sloppy by {d.estimate:.3g} (mae, lower is better)" in said
-    turned = output_of(capsys, *SCORED, "--higher-is-better")
+    turned = output_of(capsys, *scored, "--higher-is-better")
     assert "sloppy is better than exact by" in turned
     assert "you say that higher is better, the records that lower is" in turned
-    assert output_of(capsys, *SCORED, "--lower-is-better", "sums_scored") == said
-    assert output_of(capsys, *SCORED, "--lower-is-better") == said
+    assert output_of(capsys, *scored, "--lower-is-better", "sums_scored") == said
+    assert output_of(capsys, *scored, "--lower-is-better") == said
 
 
 def test_the_metric_of_each_task_and_what_a_missing_score_counts(capsys):

@@ -405,7 +405,7 @@ def test_coverage_of_a_proportion_with_clusters(sizes, p, t):
     [
         ([1, 0, 0.5], {}, "scores hold 0.5, but a proportion counts zeros and ones: use mean_int"),
         ([1, 0, 2], {}, "scores hold 2, but"),
-        ([1, 0], {"method": "normal"}, r"method must be one of wald, wilson, .*, not 'normal'"),
+        ([1, 0], {"method": "normal"}, r"method must be one of 'wald', .*, not 'normal'"),
     ],
 )
 def test_what_is_no_proportion(scores, options, message):

@@ -31,7 +31,7 @@ SECTIONS = {
     ),
     "Logs, reports, figures": (
         *("logs", "logs_lm_eval", "logs_inspect", "logs_every_eval_ever"),
-        *("report", "tables", "plots"),
+        *("logs_every_eval_ever_write", "report", "tables", "plots"),
     ),
     "Exercises": ("exercises",),
 }
