@@ -14,9 +14,11 @@ from scipy import stats
 from .inputs import (
     Cluster,
     Rng,
+    as_array,
     as_pandas,
     cluster_numbers,
     finite,
+    first_indexed,
     generator,
     in_order,
     labels_of,
@@ -81,6 +83,7 @@ def bootstrap_interval(
     require_share(confidence)
     resamples = require_count(resamples, "resamples", 2, 2000)
     arrays, index = _aligned(columns)
+    index = first_indexed(index, cluster, strata)
     labels = cluster_numbers(cluster, len(arrays[0]), index)
     parts = _parts(strata, labels, index)
     of_clusters, fast = _on_clusters(statistic, arrays, labels), statistic is np.mean
@@ -120,7 +123,10 @@ def bootstrap_interval(
 
 def _aligned(columns: tuple) -> tuple[list[np.ndarray], Any]:
     """Return the columns as arrays in the order of the first Series, and that Series."""
-    known = [as_pandas(column) for column in columns]
+    known = [as_pandas(as_array(column)) for column in columns]
+    for k, column in enumerate(known, start=1):
+        if isinstance(column, np.ma.MaskedArray) and np.ma.getmaskarray(column).any():
+            raise ValueError(f"column {k} of columns has masked values: fill them in, or drop rows")
     index = next((column for column in known if isinstance(column, pd.Series)), None)
     try:
         _common_length([np.asarray(column) for column in known])

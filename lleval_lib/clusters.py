@@ -70,13 +70,34 @@ def drop_rounding(values: ArrayLike, scale: ArrayLike) -> np.ndarray:
     return np.where(np.abs(values) <= 10.0**-_DIGITS * np.asarray(scale), 0.0, values)
 
 
-def even_out(values: np.ndarray, scale: ArrayLike) -> np.ndarray:
-    """Return `values` rounded where numbers of size `scale` have their last digits.
+def skewness_of_mean(values: np.ndarray, clusters: np.ndarray) -> float:
+    """Return the skewness of the mean of `values`, from that of the means of the clusters.
+
+    For G clusters of one size it is their skewness over √G. It is 0 where theirs is less than two
+    of its standard errors, √(6/G), as of clusters that are normal.
+    """
+    sizes = np.bincount(clusters) if clusters.max() + 1 < len(values) else None
+    means = values if sizes is None else np.bincount(clusters, values) / sizes
+    e = means - means.mean()
+    square = float(e @ e)
+    if square == 0:
+        return 0.0
+    own = float((e * e) @ e) * len(e) ** 0.5 / square**1.5
+    if abs(own) < 2 * (6 / len(e)) ** 0.5:
+        return 0.0
+    if sizes is None:
+        return own / len(e) ** 0.5
+    h = sizes / len(values)
+    return own * float((h**3).sum() / (h**2).sum() ** 1.5)
+
+
+def even_out(values: np.ndarray, scale: ArrayLike, digits: int = _DIGITS) -> np.ndarray:
+    """Return `values` rounded where numbers of size `scale` have their last `digits`.
 
     Values that differ by rounding error alone are then equal, and tie when they are ranked.
     """
     size = np.maximum(scale, 1e-280)  # of 0, any will do
-    units = 10.0 ** (_DIGITS - np.ceil(np.log10(size)))
+    units = 10.0 ** (digits - np.ceil(np.log10(size)))
     return np.round(values * units) / units
 
 

@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from .clusters import even_out
+
 # The scores of one system: its records, or n numbers.
 Scores: TypeAlias = pd.DataFrame | ArrayLike
 # What dependent items have in common: the name of a column of the records, or n labels.
@@ -41,7 +43,7 @@ def one_system(scores: Scores, cluster: Cluster = None) -> tuple[np.ndarray, np.
         cluster = "cluster" if cluster is None else cluster
     else:
         values = finite(scores, "scores")
-    return values, cluster_numbers(cluster, len(values), scores)
+    return values, cluster_numbers(cluster, len(values), first_indexed(scores, cluster))
 
 
 def paired_systems(
@@ -70,8 +72,7 @@ def paired_systems(
         )
     if isinstance(scores[1], pd.Series):
         y = finite(in_order(scores[1], scores[0], "b"), f"score of {names[1]}")
-    reference = a if isinstance(a, pd.Series | pd.DataFrame) else b
-    return names, x, y, cluster_numbers(cluster, len(x), reference)
+    return names, x, y, cluster_numbers(cluster, len(x), first_indexed(a, b, cluster))
 
 
 def finite(values: ArrayLike, what: str) -> np.ndarray:
@@ -91,14 +92,31 @@ def finite(values: ArrayLike, what: str) -> np.ndarray:
 def as_pandas(values: Any) -> Any:
     """Return frames and columns of other libraries, such as polars, as pandas' own."""
     known = pd.DataFrame | pd.Series | pd.Index | np.ndarray | list
-    return values if isinstance(values, known) else getattr(values, "to_pandas", lambda: values)()
+    if isinstance(values, known) or not hasattr(values, "to_pandas"):
+        return values
+    found = values.to_pandas()
+    return found.array if isinstance(found, pd.Series) else found  # their columns have no index
+
+
+def first_indexed(*values: Any) -> Any:
+    """Return the first of `values` that has an index, after which the others are ordered."""
+    return next((v for v in values if isinstance(v, pd.Series | pd.DataFrame)), None)
+
+
+def as_array(values: Any) -> Any:
+    """Return a tensor as an array, wherever it lies and whatever is derived from it."""
+    if not hasattr(values, "detach"):
+        return values
+    values = values.detach().cpu()
+    if "bfloat16" not in str(values.dtype):
+        return values.numpy()
+    exact = values.double().numpy()  # numpy has no such numbers; they have two digits
+    return even_out(exact, np.abs(exact), 2)
 
 
 def as_floats(values: Any, what: str) -> np.ndarray:
     """Return numbers as floats, with nan for missing ones; nothing else passes for a number."""
-    if hasattr(values, "detach"):  # a tensor, perhaps with its gradient, perhaps on a GPU
-        values = values.detach().cpu().numpy()
-    values = as_pandas(values)
+    values = as_pandas(as_array(values))
     if isinstance(values, np.ma.MaskedArray):
         values = np.ma.filled(values.astype(float), np.nan)
     if isinstance(values, pd.DataFrame | pd.Series | pd.Index | pd.api.extensions.ExtensionArray):
@@ -120,6 +138,13 @@ def as_floats(values: Any, what: str) -> np.ndarray:
         raise ValueError(
             f"{what}: expected numbers, found {_kind_of(array)}; turn them into numbers first"
         )
+    if array.dtype.kind == "f" and array.dtype.itemsize < 8:
+        # Fewer digits are known: 0.7 in 32 bits is 0.7 in 64, and no other number.
+        exact = array.astype(float)
+        known = np.isfinite(exact)
+        digits = np.finfo(array.dtype).precision
+        exact[known] = even_out(exact[known], np.abs(exact[known]), digits)
+        return exact
     return array.astype(float, copy=False)
 
 
@@ -155,17 +180,23 @@ def cluster_numbers(cluster: Cluster, n: int, reference: Any = None) -> np.ndarr
 def labels_of(labels: Any, n: int, reference: Any, argument: str) -> np.ndarray:
     """Return n labels without a missing one: `labels`, or the column of `reference` they name."""
     frame = reference if isinstance(reference, pd.DataFrame) else None
-    found = as_pandas(_column(labels, frame, argument) if isinstance(labels, str) else labels)
+    found = _column(labels, frame, argument) if isinstance(labels, str) else labels
+    found = as_pandas(as_array(found))
     if isinstance(found, list | tuple):
         found = np.array([*found, None], dtype=object)[:-1]  # else numpy turns nan into a text
-        if any(isinstance(label, list | tuple | np.ndarray) for label in found):
-            raise ValueError(f"{argument}= has lists for labels, such as {found[0]!r}: give texts")
+        if any(map(_holds_more, found)):
+            raise ValueError(
+                f"{argument}= has lists or tensors for labels, such as {found[0]!r}: give numbers "
+                "or texts"
+            )
     masked = isinstance(found, np.ma.MaskedArray) and np.ma.getmaskarray(found).any()
     if isinstance(found, pd.Series):
         if found.shape == (n,):
             found = in_order(found, reference, f"{argument}=")
         found = found.to_numpy()
     array = np.asarray(found)
+    if array.dtype.kind == "U" and (array == "nan").any():
+        raise ValueError(f"{argument}= has the text 'nan', which numpy makes of a missing label")
     if array.shape != (n,):
         raise ValueError(
             f"{argument}= has shape {array.shape}, but there are {n:,} scores; give one label each"
@@ -183,6 +214,12 @@ def labels_of(labels: Any, n: int, reference: Any, argument: str) -> np.ndarray:
                 "texts or all as numbers"
             )
     return array
+
+
+def _holds_more(label: Any) -> bool:
+    """Return whether a label is a list or a tensor, which are counted by identity."""
+    tensor = hasattr(label, "shape") and not isinstance(label, np.generic)
+    return tensor or (np.iterable(label) and not isinstance(label, str))
 
 
 def _column(name: str, frame: pd.DataFrame | None, argument: str) -> pd.Series:
@@ -341,8 +378,7 @@ def _matched(
                     f"{', '.join(map(str, table.columns))}"
                 )
         x, y = (table[name].astype(object).to_numpy() for table in (a, b))
-        gaps = pd.isna(x), pd.isna(y)
-        differ = (gaps[0] != gaps[1]) | (np.where(gaps[0], "", x) != np.where(gaps[1], "", y))
+        differ = np.array([not _alike(p, q) for p, q in zip(x, y, strict=True)])
         if differ.any():
             place = int(differ.argmax())
             raise ValueError(
@@ -351,6 +387,19 @@ def _matched(
                 "needs the same items"
             )
     return b
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Return whether two entries are the same; missing ones are, and so are equal lists."""
+    if one is other:
+        return True
+    if isinstance(one, str) and isinstance(other, str):
+        return one == other
+    if isinstance(one, list | tuple | np.ndarray) or isinstance(other, list | tuple | np.ndarray):
+        return np.array_equal(np.asarray(one, dtype=object), np.asarray(other, dtype=object))
+    if pd.isna(one) or pd.isna(other):
+        return bool(pd.isna(one) and pd.isna(other))
+    return bool(one == other)
 
 
 def _require_same_items(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) -> None:

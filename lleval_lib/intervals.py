@@ -8,11 +8,19 @@ from numpy.typing import ArrayLike
 from scipy.stats import beta
 from statsmodels.stats.proportion import proportion_confint
 
-from .clusters import covariance_of_means, drop_rounding, effective_df, welch_df
+from .clusters import (
+    covariance_of_means,
+    drop_rounding,
+    effective_df,
+    skewness_of_mean,
+    welch_df,
+)
 from .inputs import (
     Cluster,
     Scores,
     as_pandas,
+    cluster_numbers,
+    first_indexed,
     labels_of,
     one_system,
     require_one_of,
@@ -35,8 +43,9 @@ def mean_interval(scores: Scores, *, cluster: Cluster = None, confidence: float 
     of a column of the records, by default their own ``cluster``, or for bare scores every item its
     own. The interval is mean ± t·SE, as ``clusters`` gives it, also for unequal clusters. Its
     ``warning`` says where it is not to be trusted: for fewer than about ten effective clusters, for
-    shares near 0 or 1, where `proportion_interval` is the one to take, and where all scores are
-    equal, when there is none. Appendix A1 measures its coverage.
+    shares near 0 or 1, where `proportion_interval` is the one to take, for skewed scores, and where
+    all scores are equal, when there is none. The sizes of clusters are taken as given. Appendix A1
+    measures its coverage.
 
     >>> print(mean_interval([2, 1, 4, 3, 3, 5, 1, 2, 4, 4]))
     2.900 [1.920, 3.880] (n = 10, 95% interval)
@@ -46,7 +55,7 @@ def mean_interval(scores: Scores, *, cluster: Cluster = None, confidence: float 
     """
     values, clusters = one_system(scores, cluster)
     found = clustered_mean(values, clusters, confidence)
-    return replace(found, warning=_warning(found, values))
+    return replace(found, warning=_warning(found, values, clusters))
 
 
 def clustered_mean(values: np.ndarray, clusters: np.ndarray, confidence: float) -> Interval:
@@ -65,24 +74,43 @@ def _few(df: float, n: int, groups: int) -> str:
     return f"only {groups} items" if groups == n else f"only {df + 1:.2g} effective clusters"
 
 
-def skewed(e: np.ndarray) -> bool:
-    """Return whether the sum of `e`, independent distances from their mean, is far from normal."""
-    return abs(float((e * e) @ e)) > SKEWED * float(e @ e) ** 1.5
-
-
-def _warning(found: Interval, values: np.ndarray) -> str:
+def _warning(found: Interval, values: np.ndarray, clusters: np.ndarray) -> str:
     """Return why the t interval of the mean of `values` is not to be trusted, if it is not."""
-    share = right_or_wrong(values)
     if found.se == 0:
-        advice = ": see proportion_interval" if share else ""
+        advice = ": see proportion_interval" if right_or_wrong(values) else ""
         return f"all scores are equal, which is no certainty{advice}"
-    independent = found.n_clusters == found.n
-    if not share and not found.warning and independent and skewed(values - found.estimate):
-        return "skewed scores: a few large ones make the mean"
-    rare = min(found.estimate, 1 - found.estimate)
-    if share and rare * rare * (1 - rare) / found.se**2 < FEW_ANSWERS:
-        return f"near {found.estimate:.0f} for so few items: see proportion_interval"
+    low, unit = two_values(values)
+    if not unit:
+        return found.warning or skew_warning(values, clusters, "scores")
+    share = (found.estimate - low) / unit
+    rare = min(share, 1 - share)
+    if rare * rare * (1 - rare) / (found.se / unit) ** 2 < FEW_ANSWERS:
+        near = low if share < 0.5 else low + unit
+        return f"near {near:g} for so few items: see proportion_interval"
     return found.warning
+
+
+def skew_warning(values: np.ndarray, clusters: np.ndarray, what: str) -> str:
+    """Return a warning if the mean of `values` is far from normal, else nothing."""
+    if abs(skewness_of_mean(values, clusters)) <= SKEWED:
+        return ""
+    return f"skewed {what}: a few large ones make the mean"
+
+
+def two_values(*columns: np.ndarray) -> tuple[float, float]:
+    """Return the lower of the two values that all numbers have, and how far the other lies.
+
+    Right and wrong may be 0 and 1, or 0 and 100. The distance is 0 if there are more values, or
+    only one, unless that is 0 or 1, whose other is known.
+    """
+    low = float(min(column.min() for column in columns))
+    high = float(max(column.max() for column in columns))
+    heads = [column[:100] for column in columns]  # most that have more values say so there
+    if not all(((c == low) | (c == high)).all() for c in (*heads, *columns)):
+        return low, 0.0
+    if low == high:
+        return (0.0, 1.0) if low in (0, 1) else (low, 0.0)
+    return low, high - low
 
 
 def right_or_wrong(values: np.ndarray) -> bool:
@@ -114,7 +142,9 @@ def macro_interval(
     """
     scores = as_pandas(scores)
     values, clusters = one_system(scores, cluster)
-    labels = group_labels(group, scores, clusters)
+    if not isinstance(scores, pd.Series | pd.DataFrame):
+        clusters = cluster_numbers(cluster, len(values), first_indexed(group, cluster))
+    labels = group_labels(group, first_indexed(scores, group, cluster), clusters)
     return macro_mean(values, labels, clusters, confidence)
 
 

@@ -10,8 +10,10 @@ an item and one column a system. `cluster` is one label a row of what is given, 
 column of it, by default the records' own, or for a bare table every item its own cluster.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
+from math import factorial
+from string import ascii_letters
 from typing import Any
 
 import numpy as np
@@ -24,10 +26,13 @@ from .inputs import (
     Cluster,
     Rng,
     Scores,
+    as_array,
     as_pandas,
     cluster_numbers,
     finite,
+    first_indexed,
     generator,
+    in_order,
     paired_systems,
     require_count,
     require_one_of,
@@ -38,6 +43,11 @@ from .pairs import compared
 from .results import TestResult
 from .results import table as table_of
 
+# Columns that a table of scores may have, and that are no systems.
+_NO_SYSTEMS = {
+    *("item_id", "doc_id", "sample_id", "id", "index", "level_0"),
+    *("task", "prompt", "target", "cluster"),
+}
 CORRECTIONS = ("holm", "fdr_bh", "bonferroni", "none")
 
 
@@ -123,8 +133,8 @@ def friedman_test(
     K - 1 degrees of freedom (``scipy.stats.friedmanchisquare``, corrected for ties), which for few
     blocks calls too little; "F" takes Iman & Davenport's (N-1)χ²/(N(K-1) - χ²) of K - 1 and
     (K-1)(N-1) degrees for N blocks (1980, Communications in Statistics A 9; Demšar 2006, section
-    3.2.2); the result's `df` is the first. On scores of 0 and 1 without clusters χ² equals
-    Cochran's Q.
+    3.2.2), which for fewer than five blocks calls too much; the result's `df` is the first. On
+    scores of 0 and 1 without clusters χ² equals Cochran's Q.
 
     >>> print(friedman_test([[1, 0, 0], [1, 1, 0], [1, 0, 0], [1, 1, 1], [1, 0, 0]]))
     Friedman test: statistic 6.500, p = 0.039 (n = 5)
@@ -152,6 +162,8 @@ def friedman_test(
         rest = n * df - statistic
         statistic = (n - 1) * statistic / rest if rest > 1e-9 else np.inf
         p = stats.f.sf(statistic, df, df * (n - 1))
+    # All blocks have one order by chance so often.
+    p = max(p, float(factorial(systems)) ** (1 - len(blocks)))
     return TestResult(name, float(statistic), float(p), df, len(table), len(blocks))
 
 
@@ -188,7 +200,7 @@ def _letters(ranks: np.ndarray, gap: float) -> list[str]:
     found = ["" for _ in ranks]
     for letter, (start, end) in enumerate(runs):
         for k in range(start, end):
-            found[k] += chr(ord("a") + letter)
+            found[k] += ascii_letters[letter % 52] + str(letter // 52 or "")
     return found
 
 
@@ -286,12 +298,13 @@ def _score_table(scores: Any, cluster: Cluster) -> tuple[pd.DataFrame, np.ndarra
     if "system" in scores.columns:
         return _of_records(scores, cluster)
     clusters = cluster_numbers(cluster, len(scores), scores)
-    table = scores.drop(columns=cluster) if isinstance(cluster, str) else scores
+    name = cluster if isinstance(cluster, str) else getattr(cluster, "name", None)
+    table = scores.drop(columns=name) if name is not None and name in scores else scores
     names = [str(name) for name in table]
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"scores have two columns {name!r}: name the systems apart")
-        if name in ("item_id", "task", "prompt", "target", "cluster"):
+        if name in _NO_SYSTEMS or name.startswith("Unnamed: "):
             raise ValueError(
                 f"scores have a column {name!r}, which is no system: leave it out, or make it the "
                 "index by set_index"
@@ -307,8 +320,20 @@ def _one_frame(scores: Any) -> pd.DataFrame:
         return scores
     if isinstance(scores, Sequence) and scores and isinstance(scores[0], pd.DataFrame):
         return pd.concat(scores, ignore_index=True)
+    if isinstance(scores, Mapping):
+        columns = {name: as_pandas(as_array(column)) for name, column in scores.items()}
+        first = first_indexed(*columns.values())
+        for name, column in columns.items():
+            if isinstance(column, pd.Series):
+                columns[name] = in_order(column, first, f"scores of {name}").to_numpy()
+        index = None if first is None else first.index
+        scores = {name: np.asarray(column) for name, column in columns.items()}
+    else:
+        scores, index = as_array(scores), None
+    if isinstance(scores, Sequence) and any(isinstance(row, pd.Series) for row in scores):
+        raise ValueError("scores are a list of Series: give a dict from names to them")
     try:
-        return pd.DataFrame(scores)
+        return pd.DataFrame(scores, index)
     except (TypeError, ValueError) as error:
         raise ValueError(
             "scores must be records, a list of them, or a table with a row an item and a column "

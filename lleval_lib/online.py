@@ -17,14 +17,16 @@ from statsmodels.stats.proportion import proportion_confint
 from .clusters import covariance_of_means, effective_df, welch_df
 from .inputs import (
     Cluster,
+    as_array,
     as_pandas,
     cluster_numbers,
     finite,
+    first_indexed,
     in_order,
     labels_of,
     require_share,
 )
-from .intervals import right_or_wrong, skewed
+from .intervals import skew_warning, two_values
 from .proportions import effective_size
 from .results import Comparison, Interval, Result, TestResult, t_comparison, t_interval
 
@@ -117,24 +119,29 @@ def group_difference(
     a cluster with rows in both groups.
     """
     require_share(confidence)
-    outcome = as_pandas(outcome)
+    outcome, treated = as_pandas(outcome), as_pandas(treated)
     y = finite(outcome, "outcome")
-    arm, clusters = _arms(treated, cluster, len(y), outcome)
+    arm, clusters = _arms(treated, cluster, len(y), first_indexed(outcome, treated, cluster))
     found = _comparison(y, arm, clusters, confidence)
-    if right_or_wrong(y):
-        return _shares_compared(found, y, arm, clusters)
-    return found
+    low, unit = two_values(y)
+    if not unit:
+        return found
+    shares = _shares_compared(found, (y - low) / unit, arm, clusters)
+    if shares is None:
+        return found
+    low, high, p = shares
+    interval = replace(found.difference, low=unit * low, high=unit * high, warning="")
+    return replace(found, difference=interval, p_value=p)
 
 
-def _shares_compared(found: Comparison, y, arm, clusters) -> Comparison:
-    """Return Newcombe's comparison of two shares if an arm has few events, else `found`."""
+def _shares_compared(found: Comparison, y, arm, clusters) -> tuple[float, float, float] | None:
+    """Return Newcombe's interval and p-value for two shares if an arm has few events."""
     sizes = [effective_size(y[r], pd.factorize(clusters[r])[0]) for r in (~arm, arm)]
     counts = [float(y[r].mean()) * size for r, size in zip((~arm, arm), sizes, strict=True)]
     few = min(min(k, size - k) for k, size in zip(counts, sizes, strict=True))
     if few >= _FEW_EVENTS:
-        return found
-    d = found.difference
-    gap = d.estimate
+        return None
+    gap = float(y[arm].mean() - y[~arm].mean())
 
     def ends(alpha: float) -> tuple[float, float]:
         (p0, low0, high0), (p1, low1, high1) = (
@@ -144,15 +151,14 @@ def _shares_compared(found: Comparison, y, arm, clusters) -> Comparison:
         below, above = np.hypot(p1 - low1, high0 - p0), np.hypot(high1 - p1, p0 - low0)
         return float(gap - below), float(gap + above)
 
-    low, high = ends(1 - d.confidence)
+    low, high = ends(1 - found.difference.confidence)
     facing = 0 if gap > 0 else 1
     p = 1.0
     if gap:
         least, most = 1e-15, 1 - 1e-9
         beyond = ends(least)[facing] * gap > 0
         p = least if beyond else optimize.brentq(lambda x: ends(x)[facing], least, most)
-    p = max(p, _least_p(arm, clusters))
-    return replace(found, difference=replace(d, low=low, high=high, warning=""), p_value=p)
+    return low, high, max(p, _least_p(arm, clusters))
 
 
 def _least_p(arm: np.ndarray, clusters: np.ndarray) -> float:
@@ -188,13 +194,14 @@ def cuped(
     Raises ``ValueError`` as `group_difference`, or when a column does not vary within the groups.
     """
     require_share(confidence)
-    outcome, covariate = as_pandas(outcome), as_pandas(covariate)
+    outcome, covariate, treated = map(as_pandas, (outcome, covariate, treated))
+    first = first_indexed(outcome, covariate, treated, cluster)
     y, x = finite(outcome, "outcome"), finite(covariate, "covariate")
     if len(x) != len(y):
         raise ValueError(f"outcome has {len(y):,} values and covariate {len(x):,}; give one each")
     if isinstance(covariate, pd.Series):
-        x = finite(in_order(covariate, outcome, "covariate"), "covariate")
-    arm, clusters = _arms(treated, cluster, len(y), outcome)
+        x = finite(in_order(covariate, first, "covariate"), "covariate")
+    arm, clusters = _arms(treated, cluster, len(y), first)
     both = np.column_stack([y, x])
     parts = [_covariance(both[rows], clusters[rows]) for rows in (~arm, arm)]
     for name, k in (("outcome", 0), ("covariate", 1)):
@@ -212,7 +219,9 @@ def cuped(
 
 def _arms(treated, cluster: Cluster, n: int, outcome) -> tuple[np.ndarray, np.ndarray]:
     """Return (which rows are treated, cluster numbers), checked to be a randomised assignment."""
-    arm = as_pandas(treated)
+    arm = as_array(treated)
+    if isinstance(arm, np.ma.MaskedArray):
+        arm = np.ma.filled(arm.astype(object), None)
     if isinstance(arm, pd.Series) and len(arm) == n:
         arm = in_order(arm, outcome, "treated")
     arm = np.asarray(arm, dtype=object)
@@ -254,19 +263,22 @@ def _comparison(y, arm, clusters, confidence: float, estimated: int = 0) -> Comp
     se = float(np.sqrt(sum(variances) * whole / df))
     groups = sum(int(own.max()) + 1 for own in numbers)
     interval = t_interval(treatment - control, se, df, len(y), groups, confidence)
-    interval = replace(interval, warning=_warning(interval, y, arm))
+    interval = replace(interval, warning=_warning(interval, y, arm, clusters))
     names = ("control", "treatment")
     least_p = _least_p(arm, clusters) if se == 0 else 0.0
     return t_comparison(names, control, treatment, interval, least_p)
 
 
-def _warning(found: Interval, y: np.ndarray, arm: np.ndarray) -> str:
+def _warning(found: Interval, y: np.ndarray, arm: np.ndarray, clusters: np.ndarray) -> str:
     if found.se == 0:
         return "no group shows any spread, which is no certainty"
-    if found.n_clusters < found.n:
-        return f"only {found.df + 2:.2g} effective clusters" if found.df + 2 < 10 else ""
-    pulls = np.where(arm, (y - y[arm].mean()) / arm.sum(), (y[~arm].mean() - y) / (~arm).sum())
-    return "skewed outcomes in too small a group" if skewed(pulls) else ""
+    if found.df + 2 < 10:
+        few = f"{found.df + 2:.2g} effective clusters"
+        return f"only {few if found.n_clusters < found.n else f'{found.n} rows'}"
+    # The skewness of a difference of means is at most that of the group with the larger variance.
+    spread = max((~arm, arm), key=lambda rows: y[rows].var() / rows.sum())
+    own = pd.factorize(clusters[spread])[0]
+    return skew_warning(y[spread], own, "outcomes in too small a group")
 
 
 def _covariance(columns: np.ndarray, clusters: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, replace
 from itertools import product
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
@@ -21,6 +22,8 @@ from .inputs import (
     Rng,
     Scores,
     as_pandas,
+    cluster_numbers,
+    first_indexed,
     generator,
     paired_systems,
     require_count,
@@ -28,7 +31,14 @@ from .inputs import (
     require_number,
     require_two_clusters,
 )
-from .intervals import clustered_mean, group_labels, macro_mean, right_or_wrong, skewed
+from .intervals import (
+    clustered_mean,
+    group_labels,
+    macro_mean,
+    right_or_wrong,
+    skew_warning,
+    two_values,
+)
 from .results import Comparison, Interval, Result, TestResult, t_comparison
 
 # With fewer discordant items the t interval of a difference in accuracy covers too little.
@@ -92,7 +102,7 @@ def compared(
     least_p = _least_p(found, x, y, clusters)
     few = _few_discordant(found, x, y)
     if few is None:
-        found = replace(found, warning=_warning(found, x, y))
+        found = replace(found, warning=_warning(found, x, y, clusters))
         return t_comparison(names, x.mean(), y.mean(), found, least_p)
     mean, se, df, unit = few
     half = t_half_width(se, df, confidence)
@@ -109,7 +119,7 @@ def _few_discordant(found: Interval, x: np.ndarray, y: np.ndarray):
     It is for few discordant items, with one more that each system wins. The unit is the distance
     of the two values that all scores have, such as 1, or 100 for percentages.
     """
-    unit = _distance_of_two(x, y)
+    _, unit = two_values(x, y)
     if not unit:
         return None
     discordant, gap = float((x != y).mean()), found.estimate / unit
@@ -121,24 +131,12 @@ def _few_discordant(found: Interval, x: np.ndarray, y: np.ndarray):
     return unit * mean, unit * se, size + 1, unit
 
 
-def _distance_of_two(x: np.ndarray, y: np.ndarray) -> float:
-    """Return how far apart the two values are that all scores have; 0 for other scores."""
-    low, high = min(x.min(), y.min()), max(x.max(), y.max())
-    two = all(((part == low) | (part == high)).all() for part in (x[:100], y[:100], x, y))
-    if two and low == high:
-        return float(right_or_wrong(x))  # all right or all wrong: the other value is known
-    return float(high - low) if two else 0.0
-
-
-def _warning(found: Interval, x: np.ndarray, y: np.ndarray) -> str:
-    if _distance_of_two(x, y):
+def _warning(found: Interval, x: np.ndarray, y: np.ndarray, clusters: np.ndarray) -> str:
+    if two_values(x, y)[1]:
         return found.warning
     if found.se == 0:
         return "all differences are equal, which is no certainty"
-    alone = found.n_clusters == found.n and not found.warning
-    if alone and skewed(_gaps(x, y) - found.estimate):
-        return "skewed differences: a few large ones make the mean"
-    return found.warning
+    return found.warning or skew_warning(_gaps(x, y), clusters, "differences")
 
 
 def _least_p(found: Interval, x: np.ndarray, y: np.ndarray, clusters: np.ndarray) -> float:
@@ -149,8 +147,9 @@ def _least_p(found: Interval, x: np.ndarray, y: np.ndarray, clusters: np.ndarray
 
 def _moved(x: np.ndarray, y: np.ndarray, clusters: np.ndarray) -> np.ndarray:
     """Return the sums of the differences y - x of the clusters in which there are any."""
-    sums = drop_rounding(np.bincount(clusters, weights=_gaps(x, y)), _scale(x, y))
-    return sums[sums != 0]
+    sums = np.bincount(clusters, weights=_gaps(x, y))
+    scale = np.bincount(clusters, weights=np.maximum(np.abs(x), np.abs(y)))
+    return sums[drop_rounding(sums, scale) != 0]
 
 
 def _effective_pairs(found: Interval, discordant: float) -> float:
@@ -184,7 +183,10 @@ def macro_compare(
     """
     a = as_pandas(a)
     names, x, y, clusters = paired_systems(a, b, cluster)
-    labels = group_labels(group, a, clusters)
+    reference = first_indexed(a, as_pandas(b), group, cluster)
+    if not isinstance(a, pd.DataFrame):
+        clusters = cluster_numbers(cluster, len(x), reference)
+    labels = group_labels(group, reference, clusters)
     found = macro_mean(_gaps(x, y), labels, clusters, confidence)
     one, other = (macro_mean(v, labels, clusters, confidence).estimate for v in (x, y))
     return t_comparison(names, one, other, found, _least_p(found, x, y, clusters))
@@ -331,8 +333,9 @@ def equivalence_test(a: Scores, b: Scores, margin: float, *, cluster: Cluster = 
     >>> print(equivalence_test([1, 0, 1, 1, 0, 1], [1, 0, 1, 0, 1, 1], margin=0.5))
     equivalence, |b - a| < 0.5 (TOST): statistic 1.871, p = 0.052 (n = 6)
 
-    With few discordant items one more is added for each system, as in `compare`. Where all
-    differences are equal, p is 1/2^c for c clusters: so often all lie on one side by chance.
+    For right and wrong answers with few discordant items it is Tango's score test (1998,
+    Statistics in Medicine 17). Where all other differences are equal, p is the chance to see only
+    such clusters if some differ by as much as scores do at all: (1 - distance/range)^clusters.
 
     Raises ``ValueError`` for a margin that is not above 0, and as `compare` does.
     """
@@ -414,25 +417,38 @@ def _gaps(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return even_out(y - x, np.maximum(np.abs(x), np.abs(y)))
 
 
-def _scale(x: np.ndarray, y: np.ndarray) -> float:
-    return float(np.abs([x, y]).max())
-
-
 def _one_sided(x, y, clusters, margin: float, sign: int) -> TestResult:
     """Return the test that sign·(y - x) lies above -`margin`; the other margin has sign -1."""
     d = clustered_mean(_gaps(x, y), clusters, 0.9)
-    mean, se, df = d.estimate, d.se, d.df
-    few = _few_discordant(d, x, y)
-    if few is not None:
-        mean, se, df, _ = few
-    distance = sign * mean + margin
-    if se > 0:
-        t = distance / se
+    distance, (_, unit) = sign * d.estimate + margin, two_values(x, y)
+    discordant = float((x != y).mean())
+    size = _effective_pairs(replace(d, estimate=d.estimate / (unit or 1)), discordant)
+    df = d.df
+    if unit and discordant * size < _FEW_DISCORDANT:
+        t, df = _tango(sign * d.estimate / unit, discordant, size, margin / unit), np.nan
+        p = float(stats.norm.sf(t))
+    elif d.se > 0:
+        t = distance / d.se
         p = float(stats.t.sf(t, df))
     else:
         t = np.inf if distance > 0 else -np.inf
-        p = 2.0**-d.n_clusters if distance > 0 else 1.0
+        # A cluster that differs by all that scores do may be too rare to be seen: rule of three.
+        span = max(x.max(), y.max()) - min(x.min(), y.min())
+        p = max(1 - distance / span, 0.0) ** d.n_clusters if distance > 0 < span else 1.0
     return TestResult("one-sided", float(t), p, df, d.n, d.n_clusters)
+
+
+def _tango(gap: float, discordant: float, n: float, margin: float) -> float:
+    """Return Tango's score statistic that a difference of two accuracies is -`margin`.
+
+    `gap` of `n` items is won less lost, `discordant` won and lost (Tango 1998, Statistics in
+    Medicine 17, equation 8).
+    """
+    delta = -min(margin, 1 - 1e-9)
+    won, lost = n * (discordant + gap) / 2, n * (discordant - gap) / 2
+    b = (2 * n - won + lost) * delta - won - lost
+    q = (np.sqrt(b**2 + 8 * n * lost * delta * (1 - delta)) - b) / (4 * n)
+    return float((won - lost - n * delta) / np.sqrt(n * (2 * q + delta * (1 - delta))))
 
 
 def _margin(margin: float) -> float:

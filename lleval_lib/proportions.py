@@ -10,7 +10,8 @@ To take deff from the clustered standard error fails near 0 and 1: where the lar
 to be right throughout, they look alike by luck, and the interval misses. So ρ comes from a model
 instead, in which the numbers right in the clusters are beta-binomial (Griffiths 1973, Biometrics
 29) and p and ρ uniform beforehand; deff is its posterior mean. Where the data say little about ρ,
-it is large, and the interval wide.
+it is large, and the interval wide. The sizes are taken as given: where large clusters are harder,
+and other clusters could have been drawn, the share of *those* items is another question.
 """
 
 import numpy as np
