@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .inputs import finite
 from .models import LM
 from .prefix_tree import Row, sum_of_logs
 from .scoring import first_token
@@ -41,7 +42,7 @@ def rolling_loglikelihood(
         raise ValueError(f"stride= must lie between 1 and the window, {window:,}, not {stride}")
     rows: list[Row] = []
     owner: list[int] = []
-    for i, text in enumerate(texts):
+    for i, text in enumerate(_several(texts)):
         tokens = lm.tokenizer.encode(text, add_special_tokens=False, verbose=False)
         if not tokens:
             raise ValueError(f"text {i} has no tokens: there is nothing to score")
@@ -65,12 +66,30 @@ def bits_per_byte(logliks: ArrayLike, texts: Iterable[str]) -> np.ndarray:
     >>> bits_per_byte([-8 * np.log(2)], ["word"])
     array([2.])
 
-    Raises ``ValueError`` for unequal numbers or an empty text.
+    Raises ``ValueError`` for unequal numbers, an empty text, and logliks that are missing,
+    infinite or above 0.
     """
-    logliks = np.asarray(logliks, dtype=float)
-    sizes = np.array([len(text.encode()) for text in texts])
+    logliks = finite(logliks, "logliks")
+    sizes = np.array([len(text.encode()) for text in _several(texts)])
     if logliks.shape != sizes.shape:
         raise ValueError(f"logliks has shape {logliks.shape}, but there are {len(sizes):,} texts")
+    if logliks.max() > 0:
+        place = int((logliks > 0).argmax())
+        raise ValueError(
+            f"logliks: {logliks[place]:g} at place {place} is above 0, which no log-likelihood is; "
+            "give ln P, not -ln P"
+        )
     if (sizes == 0).any():
         raise ValueError(f"text {int((sizes == 0).argmax())} is empty: it has no bytes")
     return -logliks / np.log(2) / sizes
+
+
+def _several(texts: Iterable[str]) -> list[str]:
+    """Return the texts as a list; one text is no list of its letters."""
+    if isinstance(texts, str):
+        raise ValueError("texts must be a list of texts, not one: put it in brackets")
+    found = list(texts)
+    strange = [text for text in found if not isinstance(text, str)]
+    if strange:
+        raise ValueError(f"texts must be texts, but one is {strange[0]!r}")
+    return found

@@ -53,6 +53,7 @@ def forest(
     `colors` is one colour, or one a row. Returns the axes.
     """
     estimates = estimates if isinstance(estimates, pd.DataFrame) else table_of(estimates)
+    _require_columns(estimates, "estimates", ("estimate", "low", "high"))
     ax = ax or plt.subplots(figsize=(7, 0.9 + 0.32 * len(estimates)))[1]
     rows = range(len(estimates))[::-1]
     ax.hlines(rows, estimates.low, estimates.high, colors=colors, lw=2.5)
@@ -72,11 +73,12 @@ def decision_heatmap(
 ) -> Axes:
     """Draw the decision on every pair of systems in `table`, the result of `compare_all`.
 
-    A cell shows the mean of the row's scores less the column's. It is blue where the row is better
+    A cell shows the mean of the row's scores less the column's. It is blue where the row is higher
     and orange where the column is, by ``p_adjusted <= 1 - confidence``, and grey where the data do
     not decide. Systems stand from the highest mean to the lowest; a pair that was not compared
     stays white. Returns the axes.
     """
+    _require_columns(table, "table", ("a", "b", "mean_a", "mean_b", "estimate", "p_adjusted"))
     means = dict(zip(table.a, table.mean_a, strict=True))
     means |= dict(zip(table.b, table.mean_b, strict=True))
     names = sorted(means, key=means.__getitem__, reverse=True)
@@ -98,7 +100,13 @@ def decision_heatmap(
     ax.set_yticks(range(len(names)), names)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    key = {"row better": BLUE, "not decided": pale, "column better": ORANGE}
+    key = {"row higher": BLUE, "not decided": pale, "column higher": ORANGE}
     boxes = [plt.Rectangle((0, 0), 1, 1, fc=color, label=text) for text, color in key.items()]
     ax.legend(handles=boxes, loc="lower right", bbox_to_anchor=(1, 1), ncols=3, handlelength=1)
     return ax
+
+
+def _require_columns(table: Any, argument: str, names: Sequence[str]) -> None:
+    missing = [n for n in names if not isinstance(table, pd.DataFrame) or n not in table.columns]
+    if missing:
+        raise ValueError(f"{argument} must be a table with the columns {', '.join(names)}")

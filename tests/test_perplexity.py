@@ -92,3 +92,17 @@ def test_bits_per_byte_is_kraft_consistent(lm):
     logs = ll.loglikelihood(lm, [("It was", w) for w in words])
     bits = ll.bits_per_byte(logs, words) * [len(w) for w in words]
     assert 0 < np.sum(2.0**-bits) <= 1
+
+
+@pytest.mark.parametrize(
+    ("logliks", "texts", "message"),
+    [
+        ([np.nan], ["a"], "logliks: 1 of 1 values are missing"),
+        ([-1.0, 2.0], ["a", "b"], "logliks: 2 at place 1 is above 0, .* give ln P"),
+        ([-1.0, -2.0], "ab", "texts must be a list of texts, not one"),
+        ([-1.0], [None], "texts must be texts, but one is None"),
+    ],
+)
+def test_what_has_no_bits_per_byte(logliks, texts, message):
+    with pytest.raises(ValueError, match=message):
+        ll.bits_per_byte(logliks, texts)

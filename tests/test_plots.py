@@ -73,3 +73,12 @@ def test_style_draws_no_needless_lines():
         ax = mpl.pyplot.subplots()[1]
         assert not ax.spines["top"].get_visible()
         assert ax.plot([0, 1])[0].get_color() == ll.BLUE
+
+
+def test_what_cannot_be_drawn():
+    with pytest.raises(ValueError, match="results must be a list of results"):
+        ll.forest(ll.mean_interval([1, 0, 1]))
+    with pytest.raises(ValueError, match="estimates must be a table with the columns estimate, lo"):
+        ll.forest(pd.DataFrame({"x": [1]}))
+    with pytest.raises(ValueError, match="table must be a table with the columns a, b, mean_a"):
+        ll.decision_heatmap(pd.DataFrame({"a": ["x"]}))
