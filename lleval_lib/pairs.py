@@ -333,9 +333,10 @@ def equivalence_test(a: Scores, b: Scores, margin: float, *, cluster: Cluster = 
     >>> print(equivalence_test([1, 0, 1, 1, 0, 1], [1, 0, 1, 0, 1, 1], margin=0.5))
     equivalence, |b - a| < 0.5 (TOST): statistic 1.871, p = 0.052 (n = 6)
 
-    For right and wrong answers with few discordant items it is Tango's score test (1998,
-    Statistics in Medicine 17). Where all other differences are equal, p is the chance to see only
-    such clusters if some differ by as much as scores do at all: (1 - distance/range)^clusters.
+    For right and wrong answers with few discordant items, p is the larger one of the test in
+    `compare` and of Tango's score test (1998, Statistics in Medicine 17). Where all other
+    differences are equal, p is the chance to see only such clusters if some differ by as much as
+    scores do at all: (1 - distance/range)^clusters.
 
     Raises ``ValueError`` for a margin that is not above 0, and as `compare` does.
     """
@@ -420,13 +421,14 @@ def _gaps(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def _one_sided(x, y, clusters, margin: float, sign: int) -> TestResult:
     """Return the test that sign·(y - x) lies above -`margin`; the other margin has sign -1."""
     d = clustered_mean(_gaps(x, y), clusters, 0.9)
-    distance, (_, unit) = sign * d.estimate + margin, two_values(x, y)
-    discordant = float((x != y).mean())
-    size = _effective_pairs(replace(d, estimate=d.estimate / (unit or 1)), discordant)
-    df = d.df
-    if unit and discordant * size < _FEW_DISCORDANT:
-        t, df = _tango(sign * d.estimate / unit, discordant, size, margin / unit), np.nan
-        p = float(stats.norm.sf(t))
+    distance = sign * d.estimate + margin
+    df, few = d.df, _few_discordant(d, x, y)
+    if few is not None:
+        mean, se, df, unit = few
+        t = (sign * mean + margin) / se
+        discordant = float((x != y).mean())
+        score = _tango(sign * d.estimate / unit, discordant, df - 1, margin / unit)
+        p = max(float(stats.t.sf(t, df)), float(stats.norm.sf(score)))
     elif d.se > 0:
         t = distance / d.se
         p = float(stats.t.sf(t, df))

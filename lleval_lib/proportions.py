@@ -17,14 +17,14 @@ and other clusters could have been drawn, the share of *those* items is another 
 import numpy as np
 from scipy.special import betaln, expit, logit
 
-_NODES = 25
+_NODES = 41
 
 
 def effective_size(values: np.ndarray, clusters: np.ndarray) -> float:
     """Return n_eff for `values` of 0 and 1 in `clusters`, numbers from 0; n if no item shares one.
 
     >>> round(effective_size(np.repeat([1, 0, 1, 1], 5), np.repeat([0, 1, 2, 3], 5)), 1)
-    4.6
+    4.7
     """
     n, sizes = len(values), np.bincount(clusters)
     more = (sizes**2).sum() / n - 1

@@ -152,7 +152,10 @@ def test_errorbars_makes_the_same_paired_comparison(kind, pairs):
     assert theirs.se_paired == pytest.approx(naive.difference.se, rel=1e-9)
     assert theirs.p_value == pytest.approx(naive.p_value, rel=1e-9)
     assert theirs.se_clustered == pytest.approx(ours.difference.se, rel=1e-9)
-    assert theirs.p_value_clustered == pytest.approx(ours.p_value, rel=1e-9)
+    # Not every film has an answer in which the systems differ: then signs bound our p-value.
+    t = stats.t.sf(abs(ours.difference.estimate) / ours.difference.se, ours.difference.df)
+    assert theirs.p_value_clustered == pytest.approx(2 * t, rel=1e-9)
+    assert ours.p_value >= theirs.p_value_clustered
     interval = (-theirs.ci_high_clustered, -theirs.ci_low_clustered)
     assert interval == pytest.approx((ours.difference.low, ours.difference.high), rel=1e-9)
 

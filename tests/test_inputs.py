@@ -168,7 +168,8 @@ clustered = pytest.mark.parametrize("name", sorted(CLUSTERED))
     ("cluster", "message"),
     [
         (["x", "y"], r"cluster= has shape \(2,\), but there are 4 scores"),
-        ([["x"] * 4], r"cluster= has shape \(1, 4\)"),
+        ([["x"] * 4], "cluster= has lists or tensors for labels, such as"),
+        (np.array([["x"] * 4]), r"cluster= has shape \(1, 4\)"),
         (["x", None, "y", "z"], "cluster= has missing labels; give an item without a cluster its"),
         ([1, 2, np.nan, 3], "cluster= has missing labels"),
     ],

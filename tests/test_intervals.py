@@ -179,6 +179,8 @@ def test_macro_averages_that_are_plain_or_repeated(subjects):
     assert found.n_clusters == 180
     still = ll.macro_interval([1, 1, 0, 0], list("aabb"))
     assert (still.estimate, still.se, still.df) == (0.5, 0, 2)
+    assert 0 < still.low < 0.2 < 0.8 < still.high < 1  # Wilson's, of two right and of two wrong
+    still = ll.macro_interval([1, 1, 0.5, 0.5], list("aabb"))
     assert np.isnan([still.low, still.high]).all()
     assert still.warning == "2 of 2 groups show no spread"
 
@@ -202,14 +204,14 @@ def test_groups_by_the_name_of_a_column(subjects):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("sizes", "p", "said", "draws"),
-    [([30] * 10, 0.8, 0.95, 200), ([10] * 10, 0.95, 0.883, 200), ([10, 10_000], 0.9, 0.65, 400)],
+    [([30] * 10, 0.8, 0.95, 200), ([10] * 10, 0.95, 0.95, 200), ([10, 10_000], 0.9, 0.95, 400)],
 )
 def test_coverage_of_the_macro_average(sizes, p, said, draws):
-    """As it should be, and then the two cases that its docstring warns of."""
+    """Also with few items a group, and groups of unequal size, where t covers .88 and .65."""
     rng, group = np.random.default_rng(0), np.repeat(np.arange(len(sizes)), sizes)
     scores = ((rng.random(len(group)) < p) * 1.0 for _ in range(draws))
     held = [holds(ll.macro_interval(s, group), p) for s in scores]
-    assert np.mean(held) == near(said, draws)
+    assert said - four_errors(said, draws) < np.mean(held) <= 1
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ def test_the_posterior_mean_by_integration(right, sizes):
     expected = n / (1 + (first / total) * ((sizes**2).sum() / n - 1))
     values = np.concatenate([np.arange(m) < k for k, m in zip(right, sizes, strict=True)]) * 1.0
     found = effective_size(values, np.repeat(np.arange(len(sizes)), sizes))
-    assert found == pytest.approx(expected, rel=0.02)
+    assert found == pytest.approx(expected, rel=0.04)
 
 
 def test_without_clusters_it_is_the_number_of_items():
