@@ -211,7 +211,7 @@ def packed(records: pd.DataFrame) -> pd.DataFrame:
     """
     names = [name for name in records.columns if name.startswith("loglik_")]
     table = records.drop(columns="prompt", errors="ignore")
-    if records.loglik.equals(_of_target(records)):
+    if names and records.loglik.equals(_of_target(records)):
         table = table.drop(columns="loglik")
     return table.astype(dict.fromkeys(names, np.float32))
 
