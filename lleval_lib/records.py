@@ -187,7 +187,8 @@ def read_records(path: str | Path) -> pd.DataFrame:
 def load_records(name: str) -> pd.DataFrame:
     """Return the results recorded in the library under `name`, validated, without prompts.
 
-    "reviews": ten systems on the test films of ``load_reviews``. The file
+    "reviews": ten systems on the test films of ``load_reviews``. "promises": for appendix A1, what
+    intervals and tests (the systems) said of simulated evaluations (the items). The file
     ``experiments/<name>.py`` makes them, ``results/<name>.toml`` says when and how that was done,
     and a test scores a random sample of them anew. Where a score is whether the prediction is the
     target, ``metric`` says "accuracy" and ``higher_is_better`` True. An unknown name
