@@ -189,7 +189,8 @@ def read_records(path: str | Path, *, missing: str = "refuse") -> pd.DataFrame:
 def load_records(name: str) -> pd.DataFrame:
     """Return the results recorded in the library under `name`, validated, without prompts.
 
-    "reviews": ten systems on the test films of ``load_reviews``. The file
+    "reviews": ten systems on the test films of ``load_reviews``. "promises": for appendix A1, what
+    intervals and tests (the systems) said of simulated evaluations (the items). The file
     ``experiments/<name>.py`` makes them, ``results/<name>.toml`` says when and how that was done,
     and a test scores a random sample of them anew. Where a score is whether the prediction is the
     target, ``metric`` says "accuracy" and ``higher_is_better`` True. An unknown name
@@ -213,7 +214,7 @@ def packed(records: pd.DataFrame) -> pd.DataFrame:
     """
     names = [name for name in records.columns if name.startswith("loglik_")]
     table = records.drop(columns="prompt", errors="ignore")
-    if records.loglik.equals(_of_target(records)):
+    if names and records.loglik.equals(_of_target(records)):
         table = table.drop(columns="loglik")
     return table.astype(dict.fromkeys(names, np.float32))
 

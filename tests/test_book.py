@@ -57,8 +57,9 @@ def test_every_chapter_is_in_the_toc():
 def test_the_cover_shows_all_chapters_and_links_exactly_the_written_ones():
     cover = (ROOT / "book/index.md").read_text("utf-8")
     course = cover.split("## The map of the course")[1].split("\n## ")[0]
-    chapters = re.findall(r"^- (\[?)(\d\d) [^\]\[]+(?:\]\((.+?)\)| \[(planned)\])", course, re.M)
-    assert [int(number) for _, number, _, _ in chapters] == list(range(1, 31))
+    chapters = re.findall(r"^- (\[?)(\d\d|[A-Z]\d) [^\]\[]+(?:\]\((.+?)\)| \[(planned)\])", course, re.M)
+    numbers = [number for _, number, _, _ in chapters if number.isdigit()]
+    assert numbers == [f"{k:02}" for k in range(1, 31)]
     links = {link for _, _, link, _ in chapters if link}
     assert links == {f"../notebooks/{path.name}" for path in NOTEBOOKS}
     assert set(re.findall(r"\.\./notebooks/\S+?\.ipynb", cover)) <= links
@@ -66,9 +67,9 @@ def test_the_cover_shows_all_chapters_and_links_exactly_the_written_ones():
 
 def test_the_glossary_links_exactly_the_written_chapters():
     glossary = (ROOT / "book/glossary.md").read_text("utf-8")
-    links = re.findall(r"^\[chapter (\d+)\]: \.\./notebooks/(.+)$", glossary, re.M)
+    links = re.findall(r"^\[chapter (\w+)\]: \.\./notebooks/(.+)$", glossary, re.M)
     assert {name for _, name in links} == {path.name for path in NOTEBOOKS}
-    assert all(name.startswith(f"{int(number):02}_") for number, name in links)
+    assert all(name.startswith(f"{number:0>2}_") for number, name in links)
 
 
 def test_the_cover_quotes_the_leaderboard_as_it_is():

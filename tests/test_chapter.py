@@ -39,7 +39,7 @@ parts:
       - file: book/part3_algorithms
       - file: notebooks/09_cross_validation
       - file: notebooks/10_ab_testing
-  - caption: Reference (附录)
+  - caption: Reference (参考资料)
     chapters:
       - file: book/glossary
 """
@@ -108,7 +108,8 @@ def test_its_answers_join_the_others(book):
         ("04_x", "2 · Core concepts (核心概念与联系)", "book/part2_concepts 02_ 03_ 04_x"),
         ("08_x", "3 · Core algorithms", "book/part3_algorithms 08_x 09_ 10_"),
         ("27_x", "8 · Trends and challenges (未来发展趋势与挑战)", "27_x"),
-        ("A1_x", "Reference (附录)", "book/ A1_x"),
+        ("A1_x", "Appendix (附录)", "A1_x"),
+        ("A9_x", "Appendix (附录)", "A9_x"),
     ],
 )
 def test_its_line_stands_in_its_part_in_order(name, caption, files):

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "lleval_lib" / "results"
 sys.path.insert(0, str(ROOT / "experiments"))
 
+import promises  # noqa: E402
 import record  # noqa: E402
 import reviews  # noqa: E402
 
@@ -257,3 +258,50 @@ def test_a_recording_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     assert how["builder"] == record.builder("two_systems")
     assert how["prompts"] == dict.fromkeys(["good", "bad"], record.sha256("pqr"))
     assert set(how["versions"]) == {"python", *record.VERSIONS}
+
+
+# Promises
+
+
+@pytest.fixture(scope="module")
+def kept():
+    return ll.load_records("promises")
+
+
+def test_every_method_was_tried_on_every_design_of_its_kind(kept):
+    assert kept.system.unique().tolist() == list(promises.SYSTEMS)
+    for system, (kinds, n, _) in promises.METHODS.items():
+        counts = kept[kept.system == system].task.value_counts()
+        asked = {name for name, design in promises.DESIGNS.items() if design.kind in kinds}
+        assert set(counts.index) == asked
+        assert set(counts) == {n}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", promises.SYSTEMS)
+def test_promises_counted_anew(kept, system):
+    """The first evaluations of every design, drawn and judged again."""
+    kinds, _, _ = promises.METHODS[system]
+    rows = kept[kept.system == system].set_index(["task", "item_id"]).prediction
+    for name in [name for name, design in promises.DESIGNS.items() if design.kind in kinds]:
+        anew = promises.on_design(system, name, 3)
+        assert anew.prediction.to_list() == [rows[name, str(k)] for k in range(3)], name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("normal, ICC .3, Zipf 50", "share .98, ICC .2, Zipf 50", "two points, Zipf 50"),
+        *("rare disaster, Zipf 50", "logit-normal, Zipf 50", "large alike, Zipf 50"),
+        "large hard, Zipf 50",
+    ],
+)
+def test_a_design_has_the_mean_that_it_says(name):
+    design, rng = promises.DESIGNS[name], np.random.default_rng(0)
+    means = [design.draw(rng, design.sizes).mean() for _ in range(2_000)]
+    assert np.mean(means) == pytest.approx(design.truth, abs=4 * np.std(means) / 2_000**0.5)
+
+
+def test_a_world_of_two_points_that_cannot_be_is_refused():
+    with pytest.raises(ValueError, match=r"two_points\(0.98, 0.5, 0.01\) has shares of"):
+        promises.two_points(0.98, 0.5, 0.01)

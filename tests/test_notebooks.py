@@ -42,7 +42,7 @@ def prose(notebook):
 
 def test_chapters_are_numbered_once_each():
     assert CHAPTERS
-    names = [re.fullmatch(r"(\d\d)_[a-z0-9_]+", path.stem) for path in CHAPTERS]
+    names = [re.fullmatch(r"(\d\d|[A-Z]\d)_[a-z0-9_]+", path.stem) for path in CHAPTERS]
     assert all(names)
     assert len({name[1] for name in names}) == len(names)
 

@@ -177,6 +177,11 @@ def test_packed_records_lose_their_prompts_and_nothing_else(table):
     pd.testing.assert_frame_equal(unpacked(packed(other)), other.drop(columns="prompt"), rtol=1e-6)
 
 
+def test_packed_records_without_any_log_likelihood_can_be_unpacked(table):
+    none = table.assign(loglik=np.nan)
+    pd.testing.assert_frame_equal(unpacked(packed(none)), none.drop(columns="prompt"))
+
+
 ITEMS = pd.DataFrame(
     {"item_id": ["1", "2", "3"], "cluster": ["x", "y", "x"], "target": ["yes", "no", "maybe"]},
     index=[7, 3, 3],  # the items' labels play no part

@@ -62,13 +62,13 @@ def with_line(toc: str, name: str, cover: str) -> str:
     The map on the `cover` of the book says which part that is; what is not there is an appendix.
     """
     before, *mapped = re.split(rf"\n- \[?{name[:2]} ", cover)
-    caption = re.findall(r"^### (.*)$", before, re.M)[-1] if mapped else "Reference"
+    caption = re.findall(r"^### (.*)$", before, re.M)[-1] if mapped else "Appendix (附录)"
     part = rf"  - caption: {re.escape(caption.split('·')[0])}.*\n    chapters:\n(?:      .*\n)+"
     if not (found := re.search(part, toc)):
         new = f"  - caption: {caption}\n    chapters:\n      - file: notebooks/{name}\n"
         return re.sub(r"(?=  - caption: Reference)", new, toc)
     lines = [*found[0].splitlines(keepends=True), f"      - file: notebooks/{name}\n"]
-    # Chapters by number, after the page that opens the part or, for appendices, after all pages.
+    # Chapters by number, after the page that opens the part.
     lines.sort(key=lambda line: line if "file: notebooks/" in line else "")
     return toc.replace(found[0], "".join(lines))
 
