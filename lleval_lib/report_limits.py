@@ -26,8 +26,9 @@ def _of_items(found):
             f"this has the worth of only {worth:.2g} {kind}; intervals and p-values rest on the "
             "scores being of a normal shape."
         )
-    for warning in found.warning[found.warning.str.startswith("skewed")].unique():
-        yield f"{warning}; intervals and p-values are not to be trusted."
+    for warning in found.warning.unique():
+        if warning and not warning.startswith("only"):
+            yield f"{warning}."
 
 
 def _of_scores(part, found):
