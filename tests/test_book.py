@@ -57,7 +57,9 @@ def test_every_chapter_is_in_the_toc():
 def test_the_cover_shows_all_chapters_and_links_exactly_the_written_ones():
     cover = (ROOT / "book/index.md").read_text("utf-8")
     course = cover.split("## The map of the course")[1].split("\n## ")[0]
-    chapters = re.findall(r"^- (\[?)(\d\d|[A-Z]\d) [^\]\[]+(?:\]\((.+?)\)| \[(planned)\])", course, re.M)
+    chapters = re.findall(
+        r"^- (\[?)(\d\d|[A-Z]\d) [^\]\[]+(?:\]\((.+?)\)| \[(planned)\])", course, re.M
+    )
     numbers = [number for _, number, _, _ in chapters if number.isdigit()]
     assert numbers == [f"{k:02}" for k in range(1, 31)]
     links = {link for _, _, link, _ in chapters if link}
