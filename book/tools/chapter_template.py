@@ -51,17 +51,19 @@ assert ll.compare(bag, tuned).p_value < 0.05
 #
 # Derive it in a few lines, and name the *estimand* (估计目标). A key term
 # has its Chinese word where it stands first. The items $i=1,\dots,n$ come
-# in clusters (聚类) $g$, and $d_i$ is a difference; with $\bar d$ their mean,
+# in clusters (聚类) $g$, each with a share $h_g$ of them, and $d_i$ is a
+# difference; with $\bar d$ their mean,
 #
-# $$\mathrm{SE}^2=\frac{G}{G-1}\,\frac{1}{n^2}
-# \sum_{g=1}^{G}\Big(\sum_{i\in g}(d_i-\bar d)\Big)^2.$$
+# $$\mathrm{SE}^2=\frac{1}{n^2}\sum_{g=1}^{G}
+# \frac{\big(\sum_{i\in g}(d_i-\bar d)\big)^2}{1-h_g}.$$
 #
 # Then write the same formula as code, and see that the library agrees.
 
 # %%
 d = tuned.score.to_numpy() - bag.score.to_numpy()
-totals = np.bincount(bag.cluster.factorize()[0], d - d.mean())
-se = np.sqrt(len(totals) / (len(totals) - 1) * (totals**2).sum()) / len(d)
+film = bag.cluster.factorize()[0]
+totals, share = np.bincount(film, d - d.mean()), np.bincount(film) / len(d)
+se = np.sqrt((totals**2 / (1 - share)).sum()) / len(d)
 assert np.isclose(se, ll.compare(bag, tuned).difference.se)
 
 # %% [markdown]
