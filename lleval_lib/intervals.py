@@ -232,7 +232,8 @@ def proportion_interval(
     independent items would leave p as uncertain as it is (Korn & Graubard 1998, Survey Methodology
     24). It comes from a model of how alike the items of a cluster are, as ``proportions`` says,
     and not from the standard error, which near 0 and 1 is too small most of the time. Appendix A1
-    measures the coverage: .93 and more where formulas on the standard error have .80.
+    measures the coverage: .93 and more under that model, where formulas on the standard error have
+    .80; and .85 in the worst of fifteen other worlds, in which two in a hundred clusters fail.
 
     `estimate` is the plain proportion for every method. `se` and `df` are those of `mean_interval`,
     and the interval is not estimate ± t·se. Where all scores are equal `se` is nan, for then the

@@ -76,8 +76,8 @@ def compare_all(
     1  x  z       0.5     0.25        0.75
     2  y  z       0.0     1.00        1.00
 
-    Twenty equal systems on clusters of very unequal size are told apart somewhere in 4% to 6% of
-    evaluations at 5% (appendix A1).
+    Twenty equal systems on clusters of very unequal size are told apart somewhere in at most about
+    5% of evaluations at 5%, and of few clusters in fewer (appendix A1).
 
     Raises ``ValueError`` for fewer than two systems, an unknown correction, and as `compare` does;
     ``LookupError`` for an unknown baseline.

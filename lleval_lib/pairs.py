@@ -81,7 +81,7 @@ def compare(
     after allowance for clusters, fewer than 30 are discordant, t is taken with one item more that
     each system wins, after Bonett & Price (2012, Journal of Educational and Behavioral Statistics
     37), on the effective number of items. There the plain interval covers .45 to .95 in place of
-    .95, and this one .93 to 1, with clusters .85 to .98, as ``warning`` says (appendix A1). Where
+    .95, and this one .93 to 1, with clusters .81 to .98, as ``warning`` says (appendix A1). Where
     other scores show no spread there is no interval.
 
     >>> print(compare([1, 0, 0, 1, 0, 1, 0, 0, 1, 0], [1, 1, 0, 1, 1, 1, 1, 1, 1, 1]))
