@@ -11,6 +11,7 @@ from statsmodels.stats.contingency_tables import cochrans_q
 from statsmodels.stats.multitest import multipletests
 
 import lleval_lib as ll
+from lleval_lib.clusters import covariance_of_means, effective_df
 
 
 def _scores(rng, n, accuracy, shared=0.5):
@@ -380,16 +381,22 @@ def test_twenty_equal_systems_in_zipf_clusters(groups):
     """Family-wise error .36 and .22 to .28 before CR2; and all ranks hold together."""
     rng = np.random.default_rng(groups)
     sizes = np.maximum(1, np.round(20 * groups / np.arange(1, groups + 1) / 4.5)).astype(int)
-    labels = np.repeat(np.arange(groups), sizes)
-    called, held, draws = 0, 0, 150
+    labels, pairs = np.repeat(np.arange(groups), sizes), np.triu_indices(20, 1)
+    df, called, draws = effective_df(labels), [], 600
     for _ in range(draws):
         rate = rng.beta(0.7 * 9, 0.3 * 9, (groups, 20))
         scores = (rng.random((len(labels), 20)) < rate[labels]) * 1.0
-        called += (ll.compare_all(scores, cluster=labels).p_adjusted <= 0.05).any()
-        ranks = ll.rank_intervals(scores, cluster=labels, resamples=2, rng=0)
-        held += (ranks.low.eq(1) & ranks.high.eq(20)).all()
-    assert called / draws <= 0.05 + four_errors(0.05, draws) / 2
-    assert held / draws >= 0.95 - four_errors(0.05, draws) / 2
+        covariance, means = covariance_of_means(scores, labels), scores.mean(axis=0)
+        v = covariance.diagonal()
+        se = np.sqrt(v[pairs[0]] + v[pairs[1]] - 2 * covariance[pairs])
+        t = abs(means[pairs[0]] - means[pairs[1]]) / se
+        called.append(190 * 2 * stats.t.sf(t.max(), df) <= 0.05)
+    assert np.mean(called) <= 0.05 + four_errors(0.05, draws) / 2
+    # The last of them by the functions themselves.
+    found = ll.compare_all(scores, cluster=labels).p_adjusted.min()
+    assert found == pytest.approx(min(190 * 2 * stats.t.sf(t.max(), df), 1))
+    ranks = ll.rank_intervals(scores, cluster=labels, resamples=2, rng=0)
+    assert (ranks.low.eq(1) & ranks.high.eq(20)).all() == (found > 0.05)
 
 
 @pytest.mark.parametrize(
