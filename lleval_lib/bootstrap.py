@@ -114,7 +114,7 @@ def bootstrap_interval(
             'all replicates; use method="percentile"'
         )
     se = float(found.standard_error)
-    warning = "" if low < high else "no resample differs, which is no certainty"
+    warning = "" if low < high else "no resample differs"
     if warning:
         low = high = np.nan
     n = len(arrays[0])

@@ -33,7 +33,7 @@ from .results import Interval, t_interval
 _STATSMODELS = {"wald": "normal", "wilson": "wilson", "exact": "beta", "jeffreys": "jeffreys"}
 # Fewer equal clusters than these, fewer right or wrong answers (of as many independent items as the
 # data have the worth of), or a mean of this skewness, and t is taken on trust; see appendix A1.
-FEW_CLUSTERS, FEW_ANSWERS, SKEWED = 10, 10, 0.3
+FEW_CLUSTERS, FEW_ANSWERS, SKEWED = 10, 10, 0.4
 
 
 def mean_interval(scores: Scores, *, cluster: Cluster = None, confidence: float = 0.95) -> Interval:
@@ -77,8 +77,8 @@ def _few(df: float, n: int, groups: int) -> str:
 def _warning(found: Interval, values: np.ndarray, clusters: np.ndarray) -> str:
     """Return why the t interval of the mean of `values` is not to be trusted, if it is not."""
     if found.se == 0:
-        advice = ": see proportion_interval" if right_or_wrong(values) else ""
-        return f"all scores are equal, which is no certainty{advice}"
+        advice = ": see proportion_interval" if (values == 1).all() else ""
+        return f"all scores are equal{advice}"
     low, unit = two_values(values)
     if not unit:
         return found.warning or skew_warning(values, clusters, "scores")
@@ -86,7 +86,7 @@ def _warning(found: Interval, values: np.ndarray, clusters: np.ndarray) -> str:
     rare = min(share, 1 - share)
     if rare * rare * (1 - rare) / (found.se / unit) ** 2 < FEW_ANSWERS:
         near = low if share < 0.5 else low + unit
-        return f"near {near:g} for so few items: see proportion_interval"
+        return f"near {near:g}: see proportion_interval"
     return found.warning
 
 
@@ -94,7 +94,7 @@ def skew_warning(values: np.ndarray, clusters: np.ndarray, what: str) -> str:
     """Return a warning if the mean of `values` is far from normal, else nothing."""
     if abs(skewness_of_mean(values, clusters)) <= SKEWED:
         return ""
-    return f"skewed {what}: a few large ones make the mean"
+    return f"skewed {what}"
 
 
 def two_values(*columns: np.ndarray) -> tuple[float, float]:
@@ -256,7 +256,7 @@ def proportion_interval(
     mean = clustered_mean(values, clusters, confidence)
     low, high = proportion_ends(values, clusters, method, confidence)
     se = mean.se if 0 < mean.estimate < 1 else np.nan
-    warning = "" if low < high else "an interval without width is no certainty"
+    warning = "" if low < high else "no width is no certainty"
     return replace(mean, se=se, low=low, high=high, warning=warning)
 
 

@@ -271,14 +271,14 @@ def _comparison(y, arm, clusters, confidence: float, estimated: int = 0) -> Comp
 
 def _warning(found: Interval, y: np.ndarray, arm: np.ndarray, clusters: np.ndarray) -> str:
     if found.se == 0:
-        return "no group shows any spread, which is no certainty"
+        return "no group shows any spread"
     if found.df + 2 < 10:
         few = f"{found.df + 2:.2g} effective clusters"
         return f"only {few if found.n_clusters < found.n else f'{found.n} rows'}"
     # The skewness of a difference of means is at most that of the group with the larger variance.
     spread = max((~arm, arm), key=lambda rows: y[rows].var() / rows.sum())
     own = pd.factorize(clusters[spread])[0]
-    return skew_warning(y[spread], own, "outcomes in too small a group")
+    return skew_warning(y[spread], own, "outcomes")
 
 
 def _covariance(columns: np.ndarray, clusters: np.ndarray) -> np.ndarray:

@@ -107,7 +107,7 @@ def compared(
     mean, se, df, unit = few
     half = t_half_width(se, df, confidence)
     clustered = found.n_clusters < found.n
-    warning = "few discordant items, in clusters: trust p more than the interval" * clustered
+    warning = "few discordant items in clusters: trust p more" * clustered
     low, high = max(mean - half, -unit), min(mean + half, unit)
     found = replace(found, low=low, high=high, warning=warning)
     p = max(t_p_value(mean, se, df), least_p)
@@ -136,7 +136,7 @@ def _warning(found: Interval, x: np.ndarray, y: np.ndarray, clusters: np.ndarray
     if two_values(x, y)[1]:
         return found.warning
     if found.se == 0:
-        return "all differences are equal, which is no certainty"
+        return "all differences are equal"
     return found.warning or skew_warning(_gaps(x, y), clusters, "differences")
 
 

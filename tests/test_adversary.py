@@ -70,7 +70,7 @@ def test_the_unit_of_right_and_wrong_does_not_matter(unit):
     assert d.p_value == pytest.approx(plain.p_value)
     assert d.difference.low == pytest.approx(unit * plain.difference.low)
     warning = ll.mean_interval(unit * y).warning
-    assert warning == "near 0 for so few items: see proportion_interval"
+    assert warning == "near 0: see proportion_interval"
 
 
 def test_two_items_in_one_order_are_no_certainty():
@@ -140,7 +140,7 @@ def test_skew_is_seen_in_clusters_too():
         scores = np.repeat(rng.lognormal(0, 1.5, 50), 2)
         found = ll.mean_interval(scores, cluster=np.repeat(np.arange(50), 2))
         warned += found.warning.startswith("skewed scores")
-    assert warned > 80
+    assert warned > 45
     normal = [
         ll.mean_interval(rng.normal(size=50)[labels] + rng.normal(size=len(labels)), cluster=labels)
         for labels in [np.repeat(np.arange(50), np.maximum(1, 100 // np.arange(1, 51)))] * 100

@@ -15,7 +15,7 @@ def test_printed_interval():
     # A 99.9% interval must not print as one of 100%.
     assert str(found) == (
         f"0.667 [{found.low:.3f}, {found.high:.3f}] (n = 6 in 3 clusters, 99.9% interval; "
-        "near 1 for so few items: see proportion_interval)"
+        "near 1: see proportion_interval)"
     )
 
 
