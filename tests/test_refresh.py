@@ -280,6 +280,19 @@ def test_an_edit_makes_no_other_chapter_stale(before, book, edit, expected):
 
 
 @pytest.mark.slow
+def test_an_edit_while_a_chapter_runs_leaves_it_stale(tree, capsys):
+    means = tree / "lleval_lib" / "means.py"
+    edit = (
+        f"import pathlib\np = pathlib.Path({str(means)!r})\np.write_text(p.read_text() + 'x = 1')"
+    )
+    code = edit + "\nif False:\n    import lleval_lib as ll\n    ll.mean(2)"
+    write_notebook(tree / "notebooks" / "01_good.ipynb", cell("code", code, "first"))
+    assert refresh.main([], tree) == 0
+    assert refresh.main(["--check"], tree) == 1
+    assert "01_good.ipynb is stale (means.py)" in capsys.readouterr().out
+
+
+@pytest.mark.slow
 def test_refresh_executes_what_is_stale_and_leaves_it_tidy(tree, capsys):
     path = write_notebook(
         tree / "notebooks" / "01_good.ipynb",

@@ -136,9 +136,12 @@ def refresh(path: Path, library: Path) -> None:
     """Execute the notebook at `path` and write it back, whole or not at all."""
     text = path.read_text(encoding="utf-8")
     _require_none(id_problems(json.loads(text)))  # before nbformat, which makes up missing ids
-    done = tidy(execute(nbformat.reads(text, as_version=4), path.parent))
+    given = nbformat.reads(text, as_version=4)
+    # Taken before: what is edited while a chapter runs is not what it ran with.
+    executed = fingerprints(given, number(path), library)
+    done = tidy(execute(given, path.parent))
     _require_none(output_problems(done))
-    done.metadata["lleval"] = {"executed": fingerprints(done, number(path), library)}
+    done.metadata["lleval"] = {"executed": executed}
     nbformat.validate(done)
     scratch = path.with_name(path.name + ".tmp")
     scratch.write_text(to_text(done), encoding="utf-8")
