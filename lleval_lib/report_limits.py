@@ -7,6 +7,15 @@ from .report_items import listed
 from .report_words import short_names
 
 
+# What a result's warning means, by how it begins.
+_WARNINGS = {
+    "few discordant": "the systems differ on few items, and these lie in clusters; the p-value keeps "
+    "its promise, the interval covers less than it says.",
+    "skewed": "the differences are skewed, so that a few large ones make the mean; intervals and "
+    "p-values are not to be trusted.",
+}
+
+
 def limits(part: pd.DataFrame, found: pd.DataFrame) -> list[str]:
     """Return sentences on a task: `part` are its records, `found` its differences."""
     return [*_of_items(found), *_of_scores(part, found), *_of_runs(part)]
@@ -26,9 +35,9 @@ def _of_items(found):
             f"this has the worth of only {worth:.2g} {kind}; intervals and p-values rest on the "
             "scores being of a normal shape."
         )
-    for warning in found.warning.unique():
-        if warning and not warning.startswith("only"):
-            yield f"{warning}."
+    for start, sentence in _WARNINGS.items():
+        if found.warning.str.startswith(start).any():
+            yield sentence
 
 
 def _of_scores(part, found):

@@ -165,7 +165,7 @@ def test_few_clusters(logged):
     few = [part[part.cluster.isin(part.cluster.unique()[:6])] for part in logged]
     worth, discordant = ll.comparison_report(better(few)).warnings
     assert worth.startswith("reviews: this has the worth of only 6 clusters of one size;")
-    assert discordant.startswith("reviews: few discordant items in clusters: trust p more")
+    assert discordant.startswith("reviews: the systems differ on few items, and these lie in")
 
 
 def test_logs_of_different_versions(logged):
