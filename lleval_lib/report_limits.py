@@ -6,11 +6,10 @@ from .intervals import FEW_CLUSTERS
 from .report_items import listed
 from .report_words import short_names
 
-
 # What a result's warning means, by how it begins.
 _WARNINGS = {
-    "few discordant": "the systems differ on few items, and these lie in clusters; the p-value keeps "
-    "its promise, the interval covers less than it says.",
+    "few discordant": "the systems differ on few items, and these lie in clusters; the p-value "
+    "keeps its promise, the interval covers less than it says.",
     "skewed": "the differences are skewed, so that a few large ones make the mean; intervals and "
     "p-values are not to be trusted.",
 }
