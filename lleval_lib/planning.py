@@ -126,8 +126,8 @@ def power(
     """Return the power of a two-sided test: the probability that it calls `effect` significant.
 
     `effect` is the true difference and `se` the standard error of its estimate, in the same units.
-    `df` are the degrees of freedom of a t-test, G - 1 for `compare` with G clusters; without them
-    the test is taken for a normal one. With no effect it is 1 - `confidence`.
+    `df` are the degrees of freedom of a t-test, those of a `compare` with such clusters; without
+    them the test is taken for a normal one. With no effect it is 1 - `confidence`.
 
     >>> round(power(0.03, 0.0107), 3)
     0.801
