@@ -206,7 +206,9 @@ def test_a_result_is_that_of_its_experiment(name):
 
 def test_the_list_of_experiments(capsys):
     record.main([])
-    assert capsys.readouterr().out.startswith("reviews: Ten systems read film reviews")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["promises", "reviews"]
+    assert lines[1].startswith("reviews: Ten systems read film reviews")
 
 
 EXPERIMENT = '''"""Two systems on three items."""
