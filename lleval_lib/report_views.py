@@ -187,7 +187,7 @@ def as_markdown(report, figure: str | None) -> str:
         lines += [f"- {sentence}", ""]
     if figure:
         lines += [f"![Differences with their intervals]({figure})", ""]
-        lines += [legend(report, report.differences), ""]
+        lines += [legend(report.differences), ""]
     if report.warnings:
         lines += ["## Warnings", "", *(f"- {warning}" for warning in report.warnings), ""]
     lines += ["## How to read this", ""]
@@ -267,7 +267,7 @@ def _section(report, heading, size, means, names, gaps, verdicts) -> dict:
         "against": gaps.a.iloc[0],
         "means": means,
         "differences": _panel(names, gaps, numbers, reference=0),
-        "legend": legend(report, gaps),
+        "legend": legend(gaps),
         "verdicts": verdicts,
     }
 

@@ -88,7 +88,7 @@ def _amount(value: float, row, in_points: bool, sign: str = "") -> str:
     return text if float(text) or not value else f"{100 * value:{sign}.1g}"
 
 
-def legend(report, differences) -> str:
+def legend(differences) -> str:
     """Return what the colours of some differences from one system mean."""
     a, known = differences.a.iloc[0], differences.higher_is_better.notna()
     if known.all():
