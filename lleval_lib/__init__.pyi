@@ -14,6 +14,7 @@ from .fetching import fetch as fetch
 from .intervals import macro_interval as macro_interval
 from .intervals import mean_interval as mean_interval
 from .intervals import proportion_interval as proportion_interval
+from .intervals import ratio_interval as ratio_interval
 from .logs_every_eval_ever import read_every_eval_ever as read_every_eval_ever
 from .logs_every_eval_ever_write import write_every_eval_ever as write_every_eval_ever
 from .logs_inspect import read_inspect as read_inspect

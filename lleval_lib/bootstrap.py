@@ -72,7 +72,7 @@ def bootstrap_interval(
     hundred times as fast.
 
     >>> print(bootstrap_interval(np.median, [3, 1, 4, 1, 5, 9, 2, 6], rng=0))
-    3.500 [1.500, 6.000] (n = 8, 95% interval)
+    3.500 [1.500, 6.000] (95%, n = 8)
 
     Raises ``ValueError`` for columns of unequal length, a single cluster (in a stratum), and a
     statistic that is not one finite number on the data or on a resample; or for an unknown method.

@@ -58,9 +58,13 @@ def effective_df(clusters: np.ndarray) -> float:
     if clusters.max() + 1 == len(clusters):
         return len(clusters) - 1.0
     sizes = np.bincount(clusters)
-    if sizes.min() == sizes.max():
-        return len(sizes) - 1.0
-    h = sizes / len(clusters)
+    return df_of_shares(sizes / len(clusters))
+
+
+def df_of_shares(h: np.ndarray) -> float:
+    """Return the degrees of freedom of a mean to which the clusters contribute the shares `h`."""
+    if np.ptp(h) == 0:
+        return len(h) - 1.0
     q = h**2 / (1 - h)
     return float(1 / ((h**2).sum() + q.sum() ** 2 - (q**2).sum()))
 

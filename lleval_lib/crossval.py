@@ -31,9 +31,9 @@ class ResampledComparison(Result):
     def __str__(self) -> str:
         d = self.difference
         return (
-            f"difference {estimate_text(d, '+')}, "
-            f"{p_text(self.p_value)} ({d.n:,} splits of {self.n_train:,.7g} + "
-            f"{self.n_test:,.7g}, corrected {100 * d.confidence:g}% interval)"
+            f"difference {estimate_text(d, '+')}, corrected\n"
+            f"  {p_text(self.p_value)} ({100 * d.confidence:g}%, {d.n:,} splits of "
+            f"{self.n_train:,.7g} + {self.n_test:,.7g})"
         )
 
 
@@ -63,7 +63,8 @@ def resampled_t_test(
     models that you have.
 
     >>> print(resampled_t_test([0.04, -0.01, 0.03, 0.02, 0.00], n_train=80, n_test=20))
-    difference +0.016 [-0.023, +0.055], p = 0.314 (5 splits of 80 + 20, corrected 95% interval)
+    difference +0.016 [-0.023, +0.055], corrected
+      p = 0.314 (95%, 5 splits of 80 + 20)
 
     Raises ``ValueError`` for fewer than two differences, a value that is missing or infinite, or
     sizes that are not positive.

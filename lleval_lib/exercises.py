@@ -1,6 +1,7 @@
 """Self-checks for the exercises: each says right or wrong, and gives a hint."""
 
 import math
+import textwrap
 import tomllib
 from functools import cache
 from importlib import resources
@@ -18,11 +19,12 @@ def check(exercise: str, answer: float | str | None) -> None:
         )
     right = _answers()[exercise]
     if answer is None:
-        print(f"Exercise {exercise}: put your answer in place of None, then run this cell again.")
+        said = "put your answer in place of None, then run this cell again."
     elif _agrees(answer, right["answer"], right.get("tolerance", 0)):
-        print(f"Exercise {exercise}: right.")
+        said = "right."
     else:
-        print(f"Exercise {exercise}: not yet. Hint: {right['hint']}")
+        said = f"not yet. Hint: {right['hint']}"
+    print(textwrap.fill(f"Exercise {exercise}: {said}", 60))
 
 
 @cache

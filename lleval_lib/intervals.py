@@ -1,4 +1,4 @@
-"""Intervals for one system: of a mean, of a macro average and of a proportion, with clusters."""
+"""Intervals for one system: of a mean, a ratio, a macro average and a proportion, with clusters."""
 
 from dataclasses import replace
 
@@ -10,6 +10,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from .clusters import (
     covariance_of_means,
+    df_of_shares,
     drop_rounding,
     effective_df,
     skewness_of_mean,
@@ -20,7 +21,9 @@ from .inputs import (
     Scores,
     as_pandas,
     cluster_numbers,
+    finite,
     first_indexed,
+    in_order,
     labels_of,
     one_system,
     require_one_of,
@@ -48,7 +51,7 @@ def mean_interval(scores: Scores, *, cluster: Cluster = None, confidence: float 
     measures its coverage.
 
     >>> print(mean_interval([2, 1, 4, 3, 3, 5, 1, 2, 4, 4]))
-    2.900 [1.920, 3.880] (n = 10, 95% interval)
+    2.900 [1.920, 3.880] (95%, n = 10)
 
     Raises ``ValueError`` for an empty or not finite column, a wrong length, an item that stands
     twice, or a single cluster.
@@ -119,6 +122,55 @@ def right_or_wrong(values: np.ndarray) -> bool:
     return all(bool(((part == 0) | (part == 1)).all()) for part in (first, values))
 
 
+def ratio_interval(
+    numerator: ArrayLike,
+    denominator: ArrayLike,
+    *,
+    cluster: Cluster = None,
+    confidence: float = 0.95,
+) -> Interval:
+    """Return the ratio of two sums over the same items, such as bits per byte, with its interval.
+
+    `numerator` are n finite numbers y and `denominator` n positive ones x, such as the bits and the
+    bytes of each text, the cost and the solved items of each run, or w·score and the weights w of a
+    weighted mean; Series are put in the order of the first. `cluster` are n labels, by default
+    every item its own. The estimate is R = Σy / Σx. A change of one item moves it by
+    e_i = (y_i - R·x_i) / x̄ over n, so its squared standard error is that of the mean of e
+    (Cochran 1977, Sampling Techniques, 3rd ed., chapter 6), clustered as ``clusters`` gives it
+    with the share h_g of Σx that lies in cluster g. With all x equal it is `mean_interval`. To
+    compare two ratios over the same denominators, give the differences of their numerators.
+
+    >>> bits, size = [12, 30, 8, 50, 21, 19, 31, 26, 44, 9], [5, 10, 5, 20, 8, 9, 12, 11, 16, 4]
+    >>> print(ratio_interval(bits, size))
+    2.500 [2.280, 2.720] (95%, n = 10)
+      warning: only 10 items
+
+    Raises ``ValueError`` for columns that are not finite or of unequal length, a denominator that
+    is not positive, or a single cluster.
+    """
+    require_share(confidence)
+    numerator, denominator = as_pandas(numerator), as_pandas(denominator)
+    first = first_indexed(numerator, denominator, cluster)
+    y, x = finite(numerator, "numerator"), finite(denominator, "denominator")
+    if len(x) != len(y):
+        raise ValueError(f"numerator has {len(y):,} values and denominator {len(x):,}")
+    if isinstance(denominator, pd.Series):
+        x = finite(in_order(denominator, first, "denominator"), "denominator")
+    if (x <= 0).any():
+        raise ValueError(f"denominator must be positive, found {x[x <= 0][0]:g}")
+    labels = cluster_numbers(cluster, len(y), first)
+    groups = require_two_clusters(labels)
+    ratio = float(y.sum() / x.sum())
+    e = drop_rounding(y - ratio * x, np.abs(y) + abs(ratio) * x) / x.mean()
+    h = np.bincount(labels, x) / x.sum()
+    se = float(np.sqrt((np.bincount(labels, e) ** 2 / (1 - h)).sum()) / len(y))
+    df = df_of_shares(h)
+    warning = _few(df, len(y), groups) or skew_warning(e, labels, "distances from the ratio")
+    if se == 0:
+        warning = "all items have one ratio"
+    return t_interval(ratio, se, df, len(y), groups, confidence, warning)
+
+
 def macro_interval(
     scores: Scores, group: str | ArrayLike, *, cluster: Cluster = None, confidence: float = 0.95
 ) -> Interval:
@@ -137,7 +189,7 @@ def macro_interval(
     Statistics in Medicine 27); other groups of few items cover less than they say.
 
     >>> print(macro_interval([1, 0, 1, 1, 1, 0], group=list("aaaabb")))
-    0.625 [0.322, 0.852] (n = 6, 95% interval)
+    0.625 [0.322, 0.852] (95%, n = 6)
 
     Raises ``ValueError`` for a cluster in two groups, whose errors would not be independent, a
     group in one cluster, and as `mean_interval` does.
@@ -240,7 +292,7 @@ def proportion_interval(
     data say nothing of it.
 
     >>> print(proportion_interval([1, 1, 1, 1, 1, 1, 1, 1, 0, 1]))
-    0.900 [0.596, 0.982] (n = 10, 95% interval)
+    0.900 [0.596, 0.982] (95%, n = 10)
 
     Raises ``ValueError`` for a score that is neither 0 nor 1, an unknown method, and as
     `mean_interval` does.

@@ -137,7 +137,8 @@ def friedman_test(
     scores of 0 and 1 without clusters χ² equals Cochran's Q.
 
     >>> print(friedman_test([[1, 0, 0], [1, 1, 0], [1, 0, 0], [1, 1, 1], [1, 0, 0]]))
-    Friedman test: statistic 6.500, p = 0.039 (n = 5)
+    Friedman test: statistic 6.500
+      p = 0.039 (n = 5)
 
     It asks less than `compare_all`, whether *any* system differs, and assumes more: that under the
     hypothesis every order of the systems within a block is equally likely. Equal means are not

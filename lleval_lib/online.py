@@ -48,7 +48,7 @@ class Cuped(Result):
         return (self.adjusted.difference.se / self.plain.difference.se) ** 2
 
     def __str__(self) -> str:
-        return f"{self.adjusted}; variance {self.variance_ratio:.2f} of the plain one's"
+        return f"{self.adjusted}\n  variance {self.variance_ratio:.2f} of the plain one's"
 
 
 def sample_ratio_test(counts: ArrayLike, expected: ArrayLike | None = None) -> TestResult:
@@ -62,7 +62,8 @@ def sample_ratio_test(counts: ArrayLike, expected: ArrayLike | None = None) -> T
     about 5 and more.
 
     >>> print(sample_ratio_test([600, 400]))
-    sample ratio, chi-squared: statistic 40.000, p < 0.001 (n = 1,000)
+    sample ratio, chi-squared: statistic 40.000
+      p < 0.001 (n = 1,000)
 
     Raises ``ValueError`` for fewer than two groups, counts that are no whole numbers, or shares
     that are not positive.
@@ -113,7 +114,8 @@ def group_difference(
     choose the treated units. ``warning`` says where other outcomes are too skewed for their number.
 
     >>> print(group_difference([0, 1, 0, 1, 1, 1], [False, False, False, True, True, True]))
-    treatment - control: +0.667 [-0.059, +0.939], p = 0.100 (n = 6, 95% interval)
+    treatment - control: +0.667 [-0.059, +0.939]
+      p = 0.100 (95%, n = 6)
 
     Raises ``ValueError`` for a column that is not finite, a group of fewer than two clusters, or
     a cluster with rows in both groups.

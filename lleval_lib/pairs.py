@@ -62,7 +62,8 @@ class EffectSizes(Result):
     def __str__(self) -> str:
         sizes = {field.name: getattr(self, field.name) for field in fields(self)[1:]}
         shown = [f"{name} {size:.2f}" for name, size in sizes.items() if not np.isnan(size)]
-        return "; ".join([str(self.comparison), ", ".join(shown)])
+        lines = [", ".join(part) for part in (shown[:3], shown[3:]) if part]
+        return "\n  ".join([str(self.comparison), *lines])
 
 
 def compare(
@@ -85,7 +86,8 @@ def compare(
     other scores show no spread there is no interval.
 
     >>> print(compare([1, 0, 0, 1, 0, 1, 0, 0, 1, 0], [1, 1, 0, 1, 1, 1, 1, 1, 1, 1]))
-    b - a: +0.500 [-0.008, +0.841], p = 0.062 (n = 10, 95% interval)
+    b - a: +0.500 [-0.008, +0.841]
+      p = 0.062 (95%, n = 10)
 
     Raises ``ValueError`` when the item sets differ, naming an item that only one system has, and
     as `mean_interval` does.
@@ -178,7 +180,9 @@ def macro_compare(
     instead, so that large groups count for more, take `compare`.
 
     >>> print(macro_compare([1, 0, 1, 1, 0, 0], [1, 1, 1, 0, 1, 1], group=list("aaaabb")))
-    b - a: +0.500 [-0.150, +1.150], p = 0.125 (n = 6, 95% interval; 1 of 2 groups show no spread)
+    b - a: +0.500 [-0.150, +1.150]
+      p = 0.125 (95%, n = 6)
+      warning: 1 of 2 groups show no spread
 
     Raises ``ValueError`` as `macro_interval` and `compare` do.
     """
@@ -205,7 +209,8 @@ def mcnemar_test(
     bracket for `continuity` (Yates 1934).
 
     >>> print(mcnemar_test([1, 0, 0, 0, 0, 0, 0, 1], [0, 1, 1, 1, 1, 1, 1, 1]))
-    McNemar, exact: statistic 1.000, p = 0.125 (n = 8)
+    McNemar, exact: statistic 1.000
+      p = 0.125 (n = 8)
 
     Every item must stand for itself: with clusters the binomial is wrong, so a cluster of two
     items or more is refused. If the items of records are independent none the less, say so by
@@ -255,7 +260,8 @@ def permutation_test(
     independent right and wrong answers the exact test is McNemar's.
 
     >>> print(permutation_test([1, 0, 0, 0, 0, 0, 0, 1], [0, 1, 1, 1, 1, 1, 1, 1]))
-    permutation, exact: statistic 0.625, p = 0.125 (n = 8)
+    permutation, exact: statistic 0.625
+      p = 0.125 (n = 8)
 
     Its size is at most what it says whenever whole clusters are exchangeable, also for few or
     unequal ones. The price is that p is at least 2/2^c, so that fewer than 6 clusters never reach
@@ -299,7 +305,8 @@ def wilcoxon_test(a: Scores, b: Scores, *, cluster: Cluster = None) -> TestResul
     exact up to 50 differences without ties, and up to 13 with them, else normal.
 
     >>> print(wilcoxon_test([3, 1, 4, 1, 5, 9], [5, 2, 7, 5, 10, 15]))
-    Wilcoxon signed rank: statistic 0.000, p = 0.031 (n = 6)
+    Wilcoxon signed rank: statistic 0.000
+      p = 0.031 (n = 6)
 
     This speaks of the middle of the differences, not of their mean, which `compare` tests and a
     leaderboard shows: where differences are skewed it rejects though both means are equal. For
@@ -332,7 +339,8 @@ def equivalence_test(a: Scores, b: Scores, margin: float, *, cluster: Cluster = 
     interval of ``compare(a, b, confidence=0.9)`` lies within the margin.
 
     >>> print(equivalence_test([1, 0, 1, 1, 0, 1], [1, 0, 1, 0, 1, 1], margin=0.5))
-    equivalence, |b - a| < 0.5 (TOST): statistic 1.871, p = 0.052 (n = 6)
+    equivalence, |b - a| < 0.5 (TOST): statistic 1.871
+      p = 0.052 (n = 6)
 
     For right and wrong answers with few discordant items, p is the larger one of the test in
     `compare` and of Tango's score test (1998, Statistics in Medicine 17). Where all other
@@ -358,7 +366,8 @@ def noninferiority_test(
     `compare` lies above -`margin`. All else is as in `equivalence_test`.
 
     >>> print(noninferiority_test([1, 0, 1, 1, 0, 1], [1, 0, 1, 0, 1, 1], margin=0.5))
-    non-inferiority, b - a > -0.5 (one-sided): statistic 1.871, p = 0.052 (n = 6)
+    non-inferiority, b - a > -0.5 (one-sided): statistic 1.871
+      p = 0.052 (n = 6)
     """
     margin = _margin(margin)
     (one, other), x, y, clusters = paired_systems(a, b, cluster)
@@ -389,7 +398,8 @@ def effect_sizes(a: Scores, b: Scores, *, cluster: Cluster = None) -> EffectSize
 
     >>> sizes = effect_sizes([1, 0, 0, 0, 0, 0, 0, 1], [0, 1, 1, 1, 1, 1, 1, 1])
     >>> print(sizes.comparison)
-    b - a: +0.625 [-0.108, +1.000], p = 0.096 (n = 8, 95% interval)
+    b - a: +0.625 [-0.108, +1.000]
+      p = 0.096 (95%, n = 8)
     >>> sizes.superiority, sizes.odds_ratio
     (0.8125, 6.0)
     """

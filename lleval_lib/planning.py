@@ -68,8 +68,9 @@ class VarianceParts(Result):
 
     def __str__(self) -> str:
         return (
-            f"variance {self.between:.3f} between items + {self.within:.3f} within, intraclass "
-            f"correlation {self.icc:.2f} (n = {self.n_items:,}, {self.n_samples:,} samples each)"
+            f"variance {self.between:.3f} between items + {self.within:.3f} within\n"
+            f"  intraclass correlation {self.icc:.2f} "
+            f"(n = {self.n_items:,}, {self.n_samples:,} samples each)"
         )
 
     def standard_error(self, n_items: ArrayLike, n_samples: ArrayLike) -> Numbers:
@@ -111,8 +112,9 @@ class DesignEffect(Result):
 
     def __str__(self) -> str:
         return (
-            f"design effect {self.design_effect:.2f}, intraclass correlation {self.icc:.2f}, worth "
-            f"{self.effective_n:,.1f} of {self.n:,} items ({self.n_clusters:,} clusters)"
+            f"design effect {self.design_effect:.2f}, intraclass correlation {self.icc:.2f}\n"
+            f"  worth {self.effective_n:,.1f} of {self.n:,} items "
+            f"({self.n_clusters:,} clusters)"
         )
 
 
@@ -295,7 +297,8 @@ def variance_parts(scores: ArrayLike) -> VarianceParts:
     standard error of ``mean_interval(scores.mean(axis=1), cluster=…)`` in place of `se`.
 
     >>> print(variance_parts([[1, 1], [0, 1], [0, 0], [1, 1]]))
-    variance 0.167 between items + 0.125 within, intraclass correlation 0.57 (n = 4, 2 samples each)
+    variance 0.167 between items + 0.125 within
+      intraclass correlation 0.57 (n = 4, 2 samples each)
 
     Raises ``ValueError`` for a table that is smaller than 2 by 2, lacks scores or has no variance.
     """
@@ -332,7 +335,8 @@ def design_effect(scores: Scores, *, cluster: Cluster = None) -> DesignEffect:
     a design effect of 2 is estimated anywhere from 1 to 4.
 
     >>> print(design_effect([1, 1, 0, 0, 1, 0], cluster=list("aabbcc")))
-    design effect 1.67, intraclass correlation 0.50, worth 3.6 of 6 items (3 clusters)
+    design effect 1.67, intraclass correlation 0.50
+      worth 3.6 of 6 items (3 clusters)
 
     Raises ``ValueError`` for scores that are all equal, a single cluster, and as `mean_interval`.
     """

@@ -1,4 +1,8 @@
-"""What the statistics return: small frozen dataclasses that print well, and one table of many."""
+"""What the statistics return: small frozen dataclasses, and one table of many.
+
+They print in lines of at most 60 characters, which is what a page holds, and a little less than a
+phone does.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -75,7 +79,7 @@ class Comparison(Result):
 
     def __str__(self) -> str:
         d = self.difference
-        return f"{self.b} - {self.a}: {estimate_text(d, '+')}, {p_text(self.p_value)} {_about(d)}"
+        return f"{self.b} - {self.a}: {estimate_text(d, '+')}\n  {p_text(self.p_value)} {_about(d)}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +100,8 @@ class TestResult(Result):
 
     def __str__(self) -> str:
         return (
-            f"{self.name}: statistic {self.statistic:.3f}, {p_text(self.p_value)} "
-            f"({_counts(self.n, self.n_clusters)})"
+            f"{self.name}: statistic {self.statistic:.3f}\n"
+            f"  {p_text(self.p_value)} ({_counts(self.n, self.n_clusters)})"
         )
 
 
@@ -198,9 +202,9 @@ def estimate_text(interval: Interval, sign: str) -> str:
 
 
 def _about(interval: Interval) -> str:
-    said = f"; {interval.warning}" if interval.warning else ""
+    said = f"\n  warning: {interval.warning}" if interval.warning else ""
     counts = _counts(interval.n, interval.n_clusters)
-    return f"({counts}, {100 * interval.confidence:g}% interval{said})"
+    return f"({100 * interval.confidence:g}%, {counts}){said}"
 
 
 def _counts(n: int, n_clusters: int) -> str:

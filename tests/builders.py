@@ -80,6 +80,7 @@ CALLS = {
     "mean_interval": partial(ll.mean_interval, SCORES),
     "macro_interval": partial(ll.macro_interval, SCORES, ["all"] * 4),
     "proportion_interval": partial(ll.proportion_interval, SCORES),
+    "ratio_interval": partial(ll.ratio_interval, SCORES, [1.0, 2.0, 1.0, 4.0]),
     "bootstrap_interval": partial(ll.bootstrap_interval, np.mean, SCORES, resamples=99),
     "compare": partial(ll.compare, *PAIR),
     "mcnemar_test": partial(ll.mcnemar_test, *PAIR),

@@ -74,8 +74,8 @@ def test_differences_that_are_all_equal(shift, p):
 def test_printed_line():
     found = ll.resampled_t_test(DIFFERENCES, n_train=80.5, n_test=20, confidence=0.999)
     assert str(found) == (
-        f"difference +0.016 [{found.difference.low:+.3f}, {found.difference.high:+.3f}], p = 0.313 "
-        "(5 splits of 80.5 + 20, corrected 99.9% interval)"
+        f"difference +0.016 [{found.difference.low:+.3f}, {found.difference.high:+.3f}]"
+        ", corrected\n  p = 0.313 (99.9%, 5 splits of 80.5 + 20)"
     )
 
 

@@ -56,9 +56,11 @@ ARRAYS = {
     "differences": lambda x: ll.resampled_t_test(x, 80, 20),
     "values": lambda x: ll.confidence_sequence(x, 10),
     "counts": ll.sample_ratio_test,
+    "numerator": lambda x: ll.ratio_interval(x, [1.0, 2.0, 1.0, 4.0]),
+    "denominator": lambda x: ll.ratio_interval(SCORES, x),
     "expected": lambda x: ll.sample_ratio_test([6, 4], x),
 }
-CLUSTERED = {*ONE, *TWO, *MANY, "bootstrap_interval", "group_difference", "cuped"}
+CLUSTERED = {*ONE, *TWO, *MANY, "ratio_interval", "bootstrap_interval", "group_difference", "cuped"}
 
 one = pytest.mark.parametrize("call", ONE.values(), ids=ONE)
 two = pytest.mark.parametrize("call", TWO.values(), ids=TWO)

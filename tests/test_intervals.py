@@ -1,4 +1,4 @@
-"""Intervals of a mean, a macro average and a proportion: published values, coverage, clusters."""
+"""Intervals of a mean, a ratio, a macro average, a proportion: published values, coverage."""
 
 from functools import cache
 
@@ -8,6 +8,7 @@ import pytest
 from builders import clustered, four_errors, holds, near, same
 from lm_eval.api.metrics import pooled_sample_stderr, unweighted_mean_stderr
 from scipy import stats
+from statsmodels.api import WLS
 
 import lleval_lib as ll
 from lleval_lib.proportions import effective_size
@@ -109,8 +110,71 @@ def test_few_unequal_clusters_cover_what_they_say(sizes):
 def test_a_result_says_where_it_is_not_to_be_trusted(scores, cluster, warning):
     found = ll.mean_interval(scores, cluster=cluster)
     assert found.warning == warning
-    assert str(found).endswith(f"; {warning})" if warning else "% interval)")
+    assert str(found).endswith(f"\n  warning: {warning}" if warning else ")")
     assert np.isnan(found.low) == (np.ptp(scores) == 0)
+
+
+# A ratio ------------------------------------------------------------------------------------------
+
+
+def test_a_ratio_over_equal_denominators_is_a_mean():
+    scores, labels = clustered()
+    for cluster in (None, labels):
+        same(
+            ll.ratio_interval(scores, np.ones(60), cluster=cluster),
+            ll.mean_interval(scores, cluster=cluster),
+        )
+
+
+def test_a_ratio_agrees_with_its_bootstrap_and_weighted_regression():
+    rng = np.random.default_rng(5)
+    x = rng.lognormal(size=400)
+    y = 3 * x + rng.normal(size=400) * np.sqrt(x)
+    labels = rng.integers(0, 80, 400)
+    found = ll.ratio_interval(y, x, cluster=labels)
+    again = ll.bootstrap_interval(
+        lambda y, x: y.sum() / x.sum(), y, x, cluster=labels, rng=rng, resamples=4000
+    )
+    assert found.estimate == again.estimate
+    assert found.se == pytest.approx(again.se, rel=0.05)
+    assert (found.low, found.high) == pytest.approx((again.low, again.high), abs=0.02)
+    # R is the slope of a regression through the origin with weights 1/x.
+    fit = WLS(y, x, 1 / x).fit(cov_type="cluster", cov_kwds={"groups": labels})
+    assert found.estimate == pytest.approx(fit.params[0])
+    assert found.se == pytest.approx(fit.bse[0], rel=0.02)
+
+
+def test_a_weighted_mean_is_a_ratio():
+    # Its error is w(d - mean): the spread of the weights alone is no error of the mean.
+    weights = np.array([1.0, 9.0, 1.0, 4.0] * 5)
+    assert ll.ratio_interval(0.3 * weights, weights).warning == "all items have one ratio"
+    assert ll.ratio_interval(0.3 * weights, weights).se == 0
+
+
+@pytest.mark.parametrize("groups", [12, 60])
+def test_coverage_of_a_ratio(groups):
+    rng = np.random.default_rng(groups)
+    sizes = 1 + rng.zipf(2, groups).clip(max=8)
+    labels, draws = np.repeat(np.arange(groups), sizes), 1500
+    held = 0
+    for _ in range(draws):
+        x = rng.integers(5, 60, len(labels)).astype(float)
+        y = x * (2 + 0.3 * rng.normal(size=groups)[labels]) + rng.normal(size=len(x)) * 3
+        held += holds(ll.ratio_interval(y, x, cluster=labels), 2)
+    assert 0.92 < held / draws < 0.975
+
+
+@pytest.mark.parametrize(
+    ("y", "x", "said"),
+    [
+        ([1, 2], [1, 0], "denominator must be positive, found 0"),
+        ([1, 2], [1, 2, 3], "numerator has 2 values and denominator 3"),
+        ([1, 2], [1, np.nan], "denominator: 1 of 2 values are missing"),
+    ],
+)
+def test_ratios_that_are_none(y, x, said):
+    with pytest.raises(ValueError, match=said):
+        ll.ratio_interval(y, x)
 
 
 # A macro average ----------------------------------------------------------------------------------

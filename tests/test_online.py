@@ -117,7 +117,7 @@ def test_printed_groups():
         [0, 0, 1, 1, 1, 1, 1, 0], [False] * 4 + [True] * 4, cluster=list("aabbccdd")
     )
     assert str(found).startswith("treatment - control: +0.250 [")
-    assert str(found).endswith("(n = 8 in 4 clusters, 95% interval)")
+    assert str(found).endswith("  p = 0.546 (95%, n = 8 in 4 clusters)")
 
 
 @pytest.mark.parametrize(("shift", "p"), [(0.0, 1.0), (0.5, 0.1), (1.0, 0.1)])
@@ -242,7 +242,9 @@ def test_cuped_ignores_units_and_order():
 
 def test_printed_cuped():
     found = ll.cuped(*_users(400, np.random.default_rng(0)))
-    assert str(found) == f"{found.adjusted}; variance {found.variance_ratio:.2f} of the plain one's"
+    assert str(found) == (
+        f"{found.adjusted}\n  variance {found.variance_ratio:.2f} of the plain one's"
+    )
 
 
 # Errors say what is wrong and what to do ----------------------------------------------------------

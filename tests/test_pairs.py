@@ -355,7 +355,7 @@ def test_effect_sizes_change_sides_with_the_systems():
     assert one.odds_ratio == pytest.approx(1 / other.odds_ratio)
     # Clusters change the interval alone.
     assert one.comparison == ll.compare(a, b, cluster=labels)
-    assert str(one).split(";")[-1] == str(ll.effect_sizes(a, b)).split(";")[-1]
+    assert str(one).split("d_z")[-1] == str(ll.effect_sizes(a, b)).split("d_z")[-1]
 
 
 def test_effect_sizes_at_their_ends():
@@ -376,8 +376,9 @@ def test_printed_effect_sizes():
     a, b, labels = films()
     found = ll.effect_sizes(a, b, cluster=labels)
     assert str(found) == (
-        f"{found.comparison}; d_z {found.d_z:.2f}, d_av {found.d_av:.2f}, superiority "
-        f"{found.superiority:.2f}, h {found.h:.2f}, odds_ratio {found.odds_ratio:.2f}"
+        f"{found.comparison}\n"
+        f"  d_z {found.d_z:.2f}, d_av {found.d_av:.2f}, superiority {found.superiority:.2f}\n"
+        f"  h {found.h:.2f}, odds_ratio {found.odds_ratio:.2f}"
     )
     assert str(ll.effect_sizes(ZEROS, DARWIN)).endswith("superiority 0.87")
 

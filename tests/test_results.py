@@ -14,8 +14,8 @@ def test_printed_interval():
     found = ll.mean_interval([1, 0, 1, 1, 0, 1], cluster=list("aabbcc"), confidence=0.999)
     # A 99.9% interval must not print as one of 100%.
     assert str(found) == (
-        f"0.667 [{found.low:.3f}, {found.high:.3f}] (n = 6 in 3 clusters, 99.9% interval; "
-        "near 1: see proportion_interval)"
+        f"0.667 [{found.low:.3f}, {found.high:.3f}] (99.9%, n = 6 in 3 clusters)"
+        "\n  warning: near 1: see proportion_interval"
     )
 
 
@@ -23,11 +23,11 @@ def test_printed_comparison_and_test():
     found = ll.compare(np.zeros(15), DARWIN)
     d = found.difference
     assert str(found) == (
-        f"b - a: {d.estimate:+.3f} [{d.low:+.3f}, {d.high:+.3f}], p = 0.050 (n = 15, 95% interval)"
+        f"b - a: {d.estimate:+.3f} [{d.low:+.3f}, {d.high:+.3f}]\n  p = 0.050 (95%, n = 15)"
     )
     assert "p < 0.001" in str(ll.compare(np.zeros(15), DARWIN + 200))
     printed = str(ll.TestResult("sign", 2.5, 0.0004, 3.0, 2_000, 40))
-    assert printed == "sign: statistic 2.500, p < 0.001 (n = 2,000 in 40 clusters)"
+    assert printed == "sign: statistic 2.500\n  p < 0.001 (n = 2,000 in 40 clusters)"
 
 
 def test_a_table_of_named_results_is_indexed_by_name():
