@@ -1,6 +1,7 @@
 # make book         renders the committed chapters to _build/html (no torch; two minutes, one later)
 # make test         recomputes every number in them and runs every test (half an hour)
 # make check        what to run between two edits: style, types, fast tests, stale chapters (a minute)
+# make pdf          prints each chapter and the whole book to _build/html/pdf (half a minute)
 # make lint         the first two of these
 # make refresh      executes the chapters that are stale (the time that each says at its top)
 # make colab        runs the chapters as on Colab and keeps which passed (about a minute each), or
@@ -23,11 +24,15 @@ PAGES := _config.yml _toc.yml $(shell find book notebooks -type f -not -path '*/
 
 PYTEST = OMP_NUM_THREADS=$(THREADS) TQDM_DISABLE=1 $(BIN)/python -m pytest -n $(WORKERS)
 
-.PHONY: book test check lint refresh colab chapter records constraints address clean FORCE
+.PHONY: book pdf test check lint refresh colab chapter records constraints address clean FORCE
 .DELETE_ON_ERROR:
 
 book: _build/.built
 	@echo "The book is at _build/html/index.html"
+
+# From the pages that `make book` made, onto which it puts a link.
+pdf: _build/.built .venv/.pdf
+	$(BIN)/python book/tools/pdf.py
 
 test: lint _build/.built
 	$(BIN)/python book/tools/refresh.py --check
@@ -78,11 +83,16 @@ clean:
 	    ["project"]["optional-dependencies"]["book"])')
 	touch $@
 
+.venv/.pdf: pyproject.toml constraints.txt | .venv/.book
+	$(PIP) $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb")) \
+	    ["project"]["optional-dependencies"]["pdf"])')
+	touch $@
+
 # An old pip takes minutes to work out what to install; a new one takes seconds.
 .venv/.test: pyproject.toml constraints.txt | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25'
 	$(PIP) --editable '.[book,test]'
-	touch $@ .venv/.book
+	touch $@ .venv/.book .venv/.pdf
 
 # Written only when it says something new, so that the book is not built again for nothing.
 book/library.md: FORCE | .venv/bin/python

@@ -1,25 +1,12 @@
 """What all tests share: the book's own tools, a browser, and who runs which tests."""
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "book" / "tools"))
-
-# No host but our own resolves, so that a page cannot pass because the network was there.
-CHROMIUM_ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -44,17 +31,39 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.slow)
 
 
-# Of the module and not of the session: while it lives, Playwright's event loop is this process's.
-@pytest.fixture(scope="module")
-def browser():
-    """Return a Chromium that reaches no host but this one."""
-    names = ["chromium", "chromium-browser", "google-chrome"]
-    executable = next(filter(None, map(shutil.which, names)), None)
-    if executable is None:
-        sentence = f"The browser tests need one of {', '.join(names)} on the PATH."
+@pytest.fixture(scope="session")
+def html() -> Path:
+    """Return the folder of the built book, which must have every page."""
+    from pdf import toc
+
+    root = Path(__file__).resolve().parents[1]
+    built = root / "_build" / "html"
+    pages = [file for _, files in toc(root) for file in files]
+    if missing := [page for page in pages if not (built / f"{page}.html").is_file()]:
+        pytest.fail(f"The built book lacks {', '.join(missing)}: run `make book` first.")
+    return built
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """Return where Chromium is; without one, skip or, in CI, fail."""
+    import chromium
+
+    path = chromium.executable()
+    if path is None:
+        sentence = f"The browser tests need one of {', '.join(chromium.NAMES)} on the PATH."
         if os.environ.get("LLEVAL_REQUIRE_BROWSER"):
             pytest.fail(sentence)
         pytest.skip(sentence)
+    return path
+
+
+# Of the module and not of the session: while it lives, Playwright's event loop is this process's.
+@pytest.fixture(scope="module")
+def browser(chromium_path):
+    """Return a Chromium that reaches no host but this one."""
+    import chromium
+
     sync_api = pytest.importorskip("playwright.sync_api")
     with sync_api.sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=executable, args=CHROMIUM_ARGS)
+        yield playwright.chromium.launch(executable_path=chromium_path, args=chromium.ARGS)

@@ -3,15 +3,16 @@
 The structure tests read the files; the browser tests open what ``make book`` built.
 """
 
-import functools
+import json
 import re
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 import yaml
 from bs4 import BeautifulSoup
+from chapter_page import seal_text
+from pdf import LOAD_IMAGES, served, toc
 
 from lleval_lib import load_alpaca_eval
 
@@ -22,19 +23,7 @@ VIEWS = {"desktop": (1280, 900), "phone": (390, 844)}
 SCHEMES = ["light", "dark"]
 
 
-def toc_pages() -> list[str]:
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
-    return [toc["root"]] + [entry["file"] for part in toc["parts"] for entry in part["chapters"]]
-
-
-PAGES = toc_pages()
-
-
-@pytest.fixture(scope="module")
-def html() -> Path:
-    if missing := [page for page in PAGES if not (HTML / f"{page}.html").is_file()]:
-        pytest.fail(f"The built book lacks {', '.join(missing)}: run `make book` first.")
-    return HTML
+PAGES = [file for _, files in toc(ROOT) for file in files]
 
 
 def soup(html: Path, page: str) -> BeautifulSoup:
@@ -114,21 +103,49 @@ def test_every_figure_says_in_words_what_it_shows(html, page):
         assert not alt.startswith(("No description", "../_images")), alt
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_chapter_carries_its_seal_and_a_form_for_each_output(html, path):
+    notebook = json.loads(path.read_text("utf-8"))
+    page = soup(html, f"notebooks/{path.stem}")
+    (seal,) = page.select("article .seal")
+    assert seal.find_previous_sibling().name == "h1"
+    assert " ".join(seal.get_text().split()) == seal_text(notebook["metadata"]["lleval"]["seal"])
+    shown = [
+        cell
+        for cell in notebook["cells"]
+        if cell.get("outputs") and "hide-cell" not in cell["metadata"].get("tags", [])
+    ]
+    links = page.select("article .report-cell")
+    assert len(links) == len(shown) > 5
+    title = page.h1.get_text().rstrip("#")
+    for link, cell in zip(links, shown, strict=True):
+        address, query = link["href"].split("?")
+        assert address.endswith("/issues/new")
+        filled = {name: values[0] for name, values in parse_qs(query).items()}
+        assert filled["chapter"] == title
+        assert filled["cell"].endswith(f"# cell {cell['id']}")
+    form = yaml.safe_load((ROOT / ".github/ISSUE_TEMPLATE/number_differs.yml").read_text("utf-8"))
+    assert filled["template"] == "number_differs.yml"
+    assert {"chapter", "cell"} <= {part["id"] for part in form["body"]}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_buttons_say_what_they_hide(html, path):
+    said = {
+        span.get_text()
+        for span in soup(html, f"notebooks/{path.stem}").select("summary .collapsed")
+    }
+    assert "Show the solution" in said
+    assert said <= {"Show the solution", "Show the code", "Show the check"}
+
+
 # ---------------------------------------------------------------- in a browser
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        """Say nothing: pytest reports what matters."""
 
 
 @pytest.fixture(scope="module")
 def site(html):
-    handler = functools.partial(Quiet, directory=html)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with served(html) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +206,35 @@ CUT_OFF = """
     .map(e => e.outerHTML.slice(0, 120))
 """
 
+# What a reader must scroll sideways to see; code, which wraps nowhere, may be as long as it is.
+TOO_WIDE = """
+[...document.querySelectorAll(['.cell_output', '.cell_output pre', 'table.table',
+                               'mjx-container[display=true]'].map(s => `.bd-article ${s}`))]
+    .filter(e => e.clientWidth && e.scrollWidth > e.clientWidth + 1)
+    .map(e => `${e.scrollWidth} > ${e.clientWidth} pixels: ${e.textContent.trim().slice(0, 80)}`)
+"""
+
+# Formulas apart, whose indices are small; a figure's type, which its code holds to ten points or
+# more, is as large as the browser shows a figure of 200 dots an inch.
+SMALL_TYPE = """
+() => {
+    const found = [], article = document.querySelector('.bd-article');
+    const texts = document.createTreeWalker(article, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+        const text = texts.currentNode.textContent.trim(), box = texts.currentNode.parentElement;
+        if (!text || !box.getClientRects().length || box.closest('mjx-container, script, style'))
+            continue;
+        const size = parseFloat(getComputedStyle(box).fontSize);
+        if (size < 9) found.push(`${size} pixels: ${text.slice(0, 60)}`);
+    }
+    for (const image of article.querySelectorAll('.cell_output img')) {
+        const size = 10 / 72 * 200 * image.getBoundingClientRect().width / image.naturalWidth;
+        if (size && size < 9) found.push(`${size} pixels: figure ${image.alt.slice(0, 60)}`);
+    }
+    return found;
+}
+"""
+
 # What lies behind the black axes of a figure, in the dark.
 PAPERS = """
 [...document.querySelectorAll('.cell_output img')]
@@ -207,6 +253,9 @@ def test_page_reads_well_with_no_network(site, open_page, view, page_name):
         root = page.evaluate_handle("document.documentElement")
         assert root.evaluate("e => e.scrollWidth") <= root.evaluate("e => e.clientWidth") + 1
         assert page.evaluate(CUT_OFF) == []
+    page.evaluate(LOAD_IMAGES)
+    assert page.evaluate(TOO_WIDE) == []
+    assert page.evaluate(SMALL_TYPE) == []
     papers = page.evaluate(PAPERS)
     assert set(papers) <= {"rgb(255, 255, 255) none"}
     assert faults == []

@@ -85,6 +85,56 @@ def test_code_fits_on_the_page(path):
 
 
 @each_chapter
+def test_what_is_printed_fits_on_a_phone(path):
+    for cell in code(read(path)):
+        for output in cell.outputs:
+            shown = output.get("data", {})
+            tall = {"text/html", "image/png"} & set(shown)  # not shown as text
+            text = output.get("text", "") + ("" if tall else shown.get("text/plain", ""))
+            for line in text.splitlines():
+                assert len(line) <= 60, f"cell {cell.id}: {line}"
+
+
+@each_chapter
+def test_a_table_has_five_columns_or_fewer(path):
+    for cell in code(read(path)):
+        for output in cell.outputs:
+            rows = output.get("data", {}).get("text/html", "").split("</tr>")
+            cells = max(len(re.findall(r"<t[hd]\b", row)) for row in rows)
+            assert cells <= 6, f"cell {cell.id}: a table of {cells - 1} columns"  # one is the index
+
+
+# A figure is 5.4 inches wide and a phone 5: what is smaller than 10 points is not read there.
+SIZES = re.compile(r"\b(?:font|label|title)?_?size=\s*(\d+(?:\.\d+)?|[\"'][a-z-]+[\"'])")
+
+
+def small_type(source):
+    """Return the sizes of type below ten points that the code of a figure asks for."""
+    return [s for s in SIZES.findall(source) if not s[0].isdigit() or float(s) < 10]
+
+
+@each_chapter
+def test_type_in_figures_can_be_read_on_a_phone(path):
+    for cell in code(read(path)):
+        assert not small_type(cell.source), f"cell {cell.id}"
+        for width in re.findall(r"figsize=\(\s*([\d.]+)", cell.source):
+            assert float(width) <= 5.4, f"cell {cell.id}: a figure of {width} inches"
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("ax.text(0, 1, 'a', fontsize=9.5)", ["9.5"]),
+        ("ax.legend(fontsize='small')", ["'small'"]),
+        ("ax.tick_params(labelsize=8)", ["8"]),
+        ("ax.text(0, 1, 'a', size=10); fig(figsize=(5.4, 3)); rng.normal(size=(3, 4))", []),
+    ],
+)
+def test_small_type_is_found(source, found):
+    assert small_type(source) == found
+
+
+@each_chapter
 def test_a_chapter_has_its_closing_parts_and_tests_a_claim(path):
     notebook = read(path)
     headings = re.findall(r"^#+ (.*)$", "\n".join(c.source for c in prose(notebook)), re.M)

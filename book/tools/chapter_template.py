@@ -16,7 +16,7 @@
 # [1](01_why_evaluate.ipynb) helps. **Time:** 45 minutes to read, less than
 # one minute to run. No model and no GPU is needed.
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 # SETUP
 
 # %%

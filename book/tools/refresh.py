@@ -9,6 +9,7 @@ keeps its file as it was.
 """
 
 import argparse
+import ast
 import copy
 import json
 import os
@@ -16,15 +17,19 @@ import re
 import sys
 import tempfile
 import time
+from datetime import date
+from importlib.metadata import version
 from pathlib import Path
+from platform import python_version
 
 import nbformat
-from fingerprint import fingerprints
+from fingerprint import cell_tree, fingerprints
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 ROOT = Path(__file__).resolve().parents[2]
 CELL_TIMEOUT = 600  # seconds
+PACKAGES = ("lleval_lib", "numpy", "torch")  # whose versions a page names
 
 _VOLATILE = {
     *("ExecuteTime", "autoscroll", "collapsed", "colab", "execution", "outputId", "scrolled"),
@@ -139,13 +144,29 @@ def refresh(path: Path, library: Path) -> None:
     given = nbformat.reads(text, as_version=4)
     # Taken before: what is edited while a chapter runs is not what it ran with.
     executed = fingerprints(given, number(path), library)
+    started = time.monotonic()
     done = tidy(execute(given, path.parent))
+    seconds = time.monotonic() - started
     _require_none(output_problems(done))
-    done.metadata["lleval"] = {"executed": executed}
+    done.metadata["lleval"] = {"executed": executed, "seal": seal(done, seconds)}
     nbformat.validate(done)
     scratch = path.with_name(path.name + ".tmp")
     scratch.write_text(to_text(done), encoding="utf-8")
     os.replace(scratch, path)
+
+
+def seal(notebook, seconds: float) -> dict:
+    """Return what the page says of its last execution: when, how long, how many claims, with what.
+
+    A claim is an ``assert`` in a cell; all held, or the chapter would not have been written.
+    """
+    trees = [tree for cell in _code_cells(notebook) for tree in ast.walk(cell_tree(_source(cell)))]
+    return {
+        "date": date.today().isoformat(),
+        "seconds": max(1, round(seconds)),
+        "claims": sum(isinstance(node, ast.Assert) for node in trees),
+        "versions": {"Python": python_version(), **{name: version(name) for name in PACKAGES}},
+    }
 
 
 def to_text(notebook) -> str:
