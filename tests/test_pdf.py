@@ -53,6 +53,13 @@ def notes(reader):
     ]
 
 
+def leads(reader, number):
+    """Return to which pages the links of page `number` lead, from 0."""
+    pages = [page.get_object() for page in reader.pages]
+    places = [note["/Dest"][0] for k, note in notes(reader) if k == number and "/Dest" in note]
+    return {pages.index(place.get_object()) for place in places}
+
+
 @pytest.mark.parametrize("file", [FIRST, SECOND])
 def test_a_chapter_has_numbers_an_outline_and_whole_figures(built, file):
     reader = read(built, file)
@@ -77,15 +84,23 @@ def test_a_handout_holds_no_solution(built):
 
 
 def test_links_lead_to_pages_of_the_book_or_to_the_published_one(built):
-    targets = {str(note["/A"].get("/URI")) for _, note in notes(read(built, FIRST)) if "/A" in note}
-    assert any(
-        target.startswith(f"{PUBLISHED}/notebooks/13_uncertainty.html") for target in targets
-    )
-    assert not any("127.0.0.1" in target for target in targets)
+    article = BeautifulSoup((built / f"{SECOND}.html").read_text("utf-8"), "html.parser").article
+    others = {
+        Path(link["href"].partition("#")[0]).stem
+        for link in article.select("p a.reference.internal, li a.reference.internal")
+        if ".html" in link["href"] and not link.find_parent("details")
+    }
+    assert others
+    targets = {str(note["/A"]["/URI"]) for _, note in notes(read(built, SECOND)) if "/A" in note}
+    for name in others:
+        assert any(target.startswith(f"{PUBLISHED}/notebooks/{name}.html") for target in targets)
     book = read(built, "book")
-    inner = [note for _, note in notes(book) if note.get("/Dest") or "/D" in note.get("/A", {})]
-    assert inner
-    assert "127.0.0.1" not in str([note for _, note in notes(book)])
+    for _, note in notes(book):
+        assert "127.0.0.1" not in str(note)
+        if "/Dest" in note:  # a place and not a name, which two chapters share
+            assert note["/Dest"][0].get_object() in [page.get_object() for page in book.pages]
+    summaries = [k for k, page in enumerate(book.pages) if "Summary" in text_of(page)]
+    assert len(summaries) >= 2
 
 
 def test_the_contents_name_the_right_pages(built):
@@ -103,6 +118,9 @@ def test_the_contents_name_the_right_pages(built):
             if not isinstance(entry, list) and entry.title == title
         ]
         assert places == [number - 1]
+    # A link of the contents, and those inside the last chapter, lead where they say.
+    assert number - 1 in leads(book, listed)
+    assert min(leads(book, number - 1)) >= number - 1
 
 
 def test_published_address():

@@ -2,9 +2,11 @@
 
 import copy
 import json
+import platform
 import re
 import shutil
 import sys
+from datetime import date
 from pathlib import Path
 
 import nbformat
@@ -303,6 +305,7 @@ def test_refresh_executes_what_is_stale_and_leaves_it_tidy(tree, capsys):
         language_info={"name": "python", "version": "3.11.7"},
         widgets={"state": {}},
     )
+    before = date.today()
     assert refresh.main(["--check"], tree) == 1
     assert "01_good.ipynb is stale (never executed): run make refresh" in capsys.readouterr().out
     assert refresh.main([], tree) == 0
@@ -317,6 +320,10 @@ def test_refresh_executes_what_is_stale_and_leaves_it_tidy(tree, capsys):
     assert set(done["metadata"]) == {"kernelspec", "language_info", "lleval"}
     assert done["metadata"]["kernelspec"]["name"] == "python3"
     assert done["metadata"]["language_info"] == {"name": "python"}
+    seal = done["metadata"]["lleval"]["seal"]
+    assert date.fromisoformat(seal["date"]) >= before
+    assert (seal["claims"], seal["versions"]["Python"]) == (0, platform.python_version())
+    assert 1 <= seal["seconds"] < 60
     (stream,) = done["cells"][1]["outputs"]
     assert "".join(stream["text"]) == "a\nb\n"
     (value,) = done["cells"][2]["outputs"]

@@ -24,8 +24,7 @@ import yaml
 from chapter_page import PDF
 from playwright.sync_api import Page, sync_playwright
 from pypdf import PdfReader, PdfWriter
-from pypdf.annotations import Link
-from pypdf.generic import ArrayObject, NameObject, TextStringObject
+from pypdf.generic import ArrayObject, FloatObject, NameObject, TextStringObject
 
 ROOT = Path(__file__).resolve().parents[2]
 PAPER = {
@@ -93,30 +92,62 @@ def contents(rows: list[tuple[str, str, int]], title: str, site: str) -> str:
     return f"{head}<table>{''.join(lines)}</table>"
 
 
-def redirect(writer: PdfWriter, site: str, starts: dict[str, int], published: str) -> None:
+def fix_headings(reader: PdfReader, headings: list[str]) -> None:
+    """Give the outline the headings of the page: the browser drops the space where one wraps."""
+    whole = {"".join(heading.split()): heading for heading in headings}
+
+    def fix(item):
+        while item is not None:
+            item = item.get_object()
+            title = whole.get("".join(str(item.get("/Title", "")).split()))
+            if title:
+                item[NameObject("/Title")] = TextStringObject(title)
+            fix(item.get("/First"))
+            item = item.get("/Next")
+
+    fix(reader.trailer["/Root"].get("/Outlines"))
+
+
+def redirect(
+    writer: PdfWriter,
+    readers: list[PdfReader],
+    site: str,
+    starts: dict[str, int],
+    published: str,
+) -> None:
     """Turn links to `site` into links to pages of this PDF, or to the published book.
 
-    `starts` gives the page, from 0, on which each file begins that is in the PDF.
+    `starts` gives the page, from 0, on which each file begins that is in the PDF. Links to a
+    heading of the same page get its place instead of its name, which other chapters have too.
     """
-    for number, page in enumerate(writer.pages):
-        kept = ArrayObject()
-        for reference in page.get("/Annots", []):
-            note = reference.get_object()
-            target = note.get("/A", {}).get("/URI")
-            if not target or not str(target).startswith(site):
-                kept.append(reference)
-                continue
-            file = str(target).removeprefix(f"{site}/").partition("#")[0].removesuffix(".html")
-            if file in starts:
-                inner = Link(rect=note["/Rect"], target_page_index=starts[file], border=[0, 0, 0])
-                writer.add_annotation(number, inner)
-                kept.append(page["/Annots"][-1])
-            else:
-                address = str(target).replace(site, published)
-                note["/A"][NameObject("/URI")] = TextStringObject(address)
-                kept.append(reference)
-        if kept:
-            page[NameObject("/Annots")] = kept
+    first = 0
+    for reader in readers:
+        places = reader.named_destinations
+        for number in range(first, first + len(reader.pages)):
+            for reference in writer.pages[number].get("/Annots", []):
+                note = reference.get_object()
+                if (name := str(note.get("/Dest"))) in places:
+                    there = reader.get_destination_page_number(places[name])
+                    _lead(note, writer, first + there, places[name].top)
+                target = str(note.get("/A", {}).get("/URI", ""))
+                if target.startswith(site):
+                    file = target.removeprefix(f"{site}/").partition("#")[0]
+                    start = starts.get(file.removesuffix(".html"))
+                    if start is None:
+                        outside = TextStringObject(target.replace(site, published))
+                        note["/A"][NameObject("/URI")] = outside
+                    else:
+                        _lead(note, writer, start, None)
+        first += len(reader.pages)
+
+
+def _lead(note, writer: PdfWriter, number: int, top) -> None:
+    """Let a link lead to page `number`, from 0, at the height `top` or where the page begins."""
+    note.pop("/A", None)
+    page = writer.pages[number]
+    height = page.mediabox.top if top is None else top
+    place = [page.indirect_reference, NameObject("/XYZ"), *map(FloatObject, (0, height, 0))]
+    note[NameObject("/Dest")] = ArrayObject(place)
 
 
 def write(readers: list[PdfReader], path: Path, page: Page, **links) -> None:
@@ -126,7 +157,7 @@ def write(readers: list[PdfReader], path: Path, page: Page, **links) -> None:
         writer.append(reader, import_outline=True)
     for own, number in zip(writer.pages, numbers(page, len(writer.pages)).pages, strict=True):
         own.merge_page(number)
-    redirect(writer, **links)
+    redirect(writer, readers, **links)
     writer.add_metadata({"/Title": readers[0].metadata.title or path.stem})
     writer.compress_identical_objects()
     path.parent.mkdir(exist_ok=True)
@@ -171,7 +202,12 @@ def main(root: Path = ROOT) -> int:
         readers, titles = {}, {}
         for file in (file for _, files in parts for file in files):
             readers[file] = printed(page, f"{site}/{file}.html")
-            titles[file] = page.locator("article h1").first.inner_text().rstrip("#").strip()
+            headings = [
+                " ".join(text.rstrip("#").split())
+                for text in page.locator("article :is(h1, h2, h3)").all_inner_texts()
+            ]
+            fix_headings(readers[file], headings)
+            titles[file] = headings[0]
             if file.startswith("notebooks/"):
                 target = built / "pdf" / f"{Path(file).name}.pdf"
                 links = {"site": site, "starts": {file: 0}, "published": published}
