@@ -85,11 +85,13 @@ plt.show()
 #
 # Change one arbitrary choice that an opposing reviewer would change, and
 # show the range. What does the answer depend on?
+#
+# **Before you run it:** which of the two intervals is wider?
 
 # %%
 naive = ll.mean_interval(tuned, cluster=tuned.item_id)
-print("independent", naive)
-print("clustered  ", means["fine-tuned"])
+print("independent:", naive, sep="\n  ")
+print("clustered:", means["fine-tuned"], sep="\n  ")
 assert naive.se < means["fine-tuned"].se
 
 # %% [markdown]
