@@ -47,43 +47,53 @@ def button(hide_mode: str, source: str) -> str:
     return "the solution" if SOLUTION in source else "the check"
 
 
-class DressChapter(SphinxPostTransform):
-    """Add the seal and the links to a page that comes from a notebook."""
+class NameButtons(SphinxPostTransform):
+    """Let the buttons on hidden cells say what they hide."""
 
-    default_priority = 100  # before MyST-NB makes buttons of hidden cells
+    default_priority = 100  # before MyST-NB makes them
     formats = ("html",)
 
     def run(self, **_):
-        path = Path(self.env.doc2path(self.env.docname))
-        if path.suffix != ".ipynb":
-            return
-        notebook = json.loads(path.read_text(encoding="utf-8"))
-        heading = next(iter(self.document.findall(nodes.title)))
-        for box in list(self.document.findall(nodes.container)):
-            if box.get("nb_element") == "cell_code":
-                self._dress(box, notebook["cells"][box["cell_index"]], heading.astext())
-        if seal := notebook["metadata"].get("lleval", {}).get("seal"):
-            line = nodes.paragraph(classes=["seal"])
-            line += nodes.Text(seal_text(seal) + " ")
-            line += nodes.raw("", PDF, format="html")
-            heading.parent.insert(heading.parent.index(heading) + 1, line)
+        notebook = read_notebook(self.app, self.env.docname)
+        for box, cell in cells(self.document, notebook):
+            if mode := box.get("hide_mode"):
+                what = button(mode, "".join(cell["source"]))
+                box["prompt_show"], box["prompt_hide"] = f"Show {what}", f"Hide {what}"
 
-    def _dress(self, box: nodes.container, cell: dict, title: str) -> None:
-        source = "".join(cell["source"])
-        if mode := box.get("hide_mode"):
-            what = button(mode, source)
-            box["prompt_show"], box["prompt_hide"] = f"Show {what}", f"Hide {what}"
-        if mode == "all" or not any(
-            part.get("nb_element") == "cell_code_output" for part in box.children
-        ):
-            return
-        box["ids"].append(f"cell-{cell['id']}")
-        address = report_address(self.config.html_theme_options["repository_url"], title, cell)
-        link = nodes.reference("", "Report this cell", refuri=address, classes=["report-cell"])
-        # Not the last child, by which MyST-NB knows whether there is an output to hide.
-        box.insert(1, nodes.paragraph("", "", link, classes=["report"]))
+
+def read_notebook(app, docname: str) -> dict | None:
+    """Return the notebook that a page is made from, or None."""
+    path = Path(app.env.doc2path(docname))
+    return json.loads(path.read_text(encoding="utf-8")) if path.suffix == ".ipynb" else None
+
+
+def cells(document: nodes.document, notebook: dict | None):
+    """Return the boxes of the code cells on a page, each with its cell."""
+    boxes = document.findall(nodes.container) if notebook else []
+    found = [box for box in boxes if box.get("nb_element") == "cell_code"]
+    return [(box, notebook["cells"][box["cell_index"]]) for box in found]
+
+
+def dress(app, document: nodes.document, docname: str) -> None:
+    """Add the seal and the report links to the page of a chapter."""
+    notebook = read_notebook(app, docname)
+    if notebook is None:
+        return
+    heading = next(iter(document.findall(nodes.title)))
+    repository = app.config.html_theme_options["repository_url"]
+    for box, cell in cells(document, notebook):
+        if box.children[-1].get("nb_element") == "cell_code_output":
+            box["ids"].append(f"cell-{cell['id']}")
+            address = report_address(repository, heading.astext(), cell)
+            link = nodes.reference("", "Report this cell", refuri=address, classes=["report-cell"])
+            box.append(nodes.paragraph("", "", link, classes=["report"]))
+    if seal := notebook["metadata"].get("lleval", {}).get("seal"):
+        line = nodes.paragraph("", f"{seal_text(seal)} ", classes=["seal"])
+        line += nodes.raw("", PDF, format="html")
+        heading.parent.insert(heading.parent.index(heading) + 1, line)
 
 
 def setup(app):
-    app.add_post_transform(DressChapter)
+    app.add_post_transform(NameButtons)
+    app.connect("doctree-resolved", dress)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

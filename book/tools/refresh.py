@@ -165,7 +165,10 @@ def seal(notebook, seconds: float) -> dict:
         "date": date.today().isoformat(),
         "seconds": max(1, round(seconds)),
         "claims": sum(isinstance(node, ast.Assert) for node in trees),
-        "versions": {"Python": python_version(), **{name: version(name) for name in PACKAGES}},
+        "versions": {
+            "Python": python_version(),
+            **{name: version(name).partition("+")[0] for name in PACKAGES},
+        },
     }
 
 
