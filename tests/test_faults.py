@@ -58,7 +58,7 @@ def test_a_test_that_does_not_exist_is_found():
 # Exhibit 3 ----------------------------------------------------------------------------------------
 
 
-def test_a_fitted_rate_has_the_error_of_a_refit():
+def test_a_refit_is_the_error():
     """Resampling the rows and refitting gives the delta method's error of a standardised rate;
     the spread of fitted probabilities, as AlpacaEval takes it, is not half of it."""
     rng = np.random.default_rng(0)
@@ -86,7 +86,7 @@ def test_a_fitted_rate_has_the_error_of_a_refit():
 # Exhibit 4 ----------------------------------------------------------------------------------------
 
 
-def test_both_halves_of_a_judged_rate_count():
+def test_both_halves_count():
     """With strata, the error of a corrected rate is that of Rogan and Gladen 1978, which has a part
     for the judged answers; that of the labelled ones alone, as in judgy 0.1.0, is 0.58 of it."""
     kinds = np.repeat(range(6), [126, 14, 12, 48, 138, 62])
@@ -110,7 +110,7 @@ def test_both_halves_of_a_judged_rate_count():
 
 @pytest.mark.parametrize("method", ["wilson", "exact", "jeffreys", "bayes"])
 @pytest.mark.parametrize("size", [2, 7, 20])
-def test_no_interval_of_a_share_leaves_the_scale(size, method):
+def test_shares_stay_on_the_scale(size, method):
     for right in range(size + 1):
         found = ll.proportion_interval(np.arange(size) < right, method=method)
         assert 0 <= found.low <= right / size <= found.high <= 1
@@ -132,10 +132,29 @@ def test_the_tools_print_what_the_museum_says():
     assert ours.warning
 
 
+# Exhibit 9 ----------------------------------------------------------------------------------------
+
+
+def test_perplexity_is_a_ratio():
+    """A corpus's loss per token does not change when a text is cut in two, nor does its error when
+    the two parts stay one cluster; the mean of the texts' perplexities does."""
+    rng = np.random.default_rng(4)
+    tokens = rng.integers(4, 60, 50)
+    nats = tokens * rng.normal(5, 1, 50) + rng.normal(size=50)
+    whole = ll.ratio_interval(nats, tokens)
+    assert whole.estimate == pytest.approx(nats.sum() / tokens.sum(), rel=1e-12)
+    first, part = tokens // 2, rng.uniform(0.2, 0.8, 50)
+    cut = np.concatenate([first, tokens - first]), np.concatenate([part * nats, nats - part * nats])
+    found = ll.ratio_interval(cut[1], cut[0], cluster=np.tile(np.arange(50), 2))
+    assert (found.estimate, found.se) == pytest.approx((whole.estimate, whole.se), rel=1e-9)
+    means = [np.exp(y / x).mean() for y, x in ((nats, tokens), cut[::-1])]
+    assert means[1] > 1.5 * means[0] > 1.5 * np.exp(whole.estimate)
+
+
 # Exhibit 10 ---------------------------------------------------------------------------------------
 
 
-def test_half_of_the_items_is_the_standard_error():
+def test_half_of_the_items():
     """Over all 70 halves of 8 items the means have exactly the variance s²/8; of an odd n they
     have (n + 1)/(n - 1) times s²/n."""
     for size, factor in ((8, 1), (9, 10 / 8)):
