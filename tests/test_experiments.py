@@ -1,5 +1,6 @@
 """The recorded results are what the systems really say: a sample is scored anew."""
 
+import os
 import sys
 import tomllib
 from dataclasses import replace
@@ -377,3 +378,11 @@ def test_without_a_clone_it_says_what_to_do(monkeypatch):
     monkeypatch.delenv("ALPACA_EVAL", raising=False)
     with pytest.raises(SystemExit, match="say where the clone of AlpacaEval is"):
         alpaca_errors._git("log")
+
+
+@pytest.mark.skipif("ALPACA_EVAL" not in os.environ, reason="needs a clone of AlpacaEval")
+@pytest.mark.parametrize("system", ["NullModel", "wizardlm-13b"])
+def test_alpaca_errors_computed_anew(derived, system):
+    then = derived[derived.system == system].set_index(["task", "item_id"]).score
+    anew = alpaca_errors.build(system).set_index(["task", "item_id"]).score
+    assert anew.loc[then.index].to_numpy() == pytest.approx(then.to_numpy(), abs=1e-3)
