@@ -1,5 +1,6 @@
 """The recorded results are what the systems really say: a sample is scored anew."""
 
+import os
 import sys
 import tomllib
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 import lleval_lib as ll
 from lleval_lib import records as records_module
@@ -16,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "lleval_lib" / "results"
 sys.path.insert(0, str(ROOT / "experiments"))
 
+import alpaca_errors  # noqa: E402
 import promises  # noqa: E402
 import record  # noqa: E402
 import reviews  # noqa: E402
@@ -207,8 +210,8 @@ def test_a_result_is_that_of_its_experiment(name):
 def test_the_list_of_experiments(capsys):
     record.main([])
     lines = capsys.readouterr().out.splitlines()
-    assert [line.partition(":")[0] for line in lines] == ["promises", "reviews"]
-    assert lines[1].startswith("reviews: Ten systems read film reviews")
+    assert [line.partition(":")[0] for line in lines] == ["alpaca_errors", "promises", "reviews"]
+    assert lines[2].startswith("reviews: Ten systems read film reviews")
 
 
 EXPERIMENT = '''"""Two systems on three items."""
@@ -307,3 +310,79 @@ def test_a_design_has_the_mean_that_it_says(name):
 def test_a_world_of_two_points_that_cannot_be_is_refused():
     with pytest.raises(ValueError, match=r"two_points\(0.98, 0.5, 0.01\) has shares of"):
         promises.two_points(0.98, 0.5, 0.01)
+
+
+# AlpacaEval's item scores
+
+
+@pytest.fixture(scope="module")
+def derived():
+    return ll.load_records("alpaca_errors")
+
+
+def _of(derived, task):
+    return derived[derived.task == task].pivot(index="system", columns="item_id", values="score")
+
+
+def test_what_was_derived_from_each_system(derived):
+    assert derived.system.unique().tolist() == list(alpaca_errors.SYSTEMS)
+    refitted = derived[derived.task.str.startswith("lc")]
+    assert set(refitted.item_id) == set(alpaca_errors.REFITS)
+    assert len(refitted) == 56 * 3 * 5
+    pairs = 56 * 55 // 2
+    assert len(derived[derived.task == "rho"]) == len(derived[derived.task == "gap_se"]) == pairs
+
+
+def test_the_item_scores_are_those_of_the_board(derived):
+    board = ll.load_alpaca_eval().set_index("system")
+    ours = derived[derived.item_id == "instructions"].pivot(
+        index="system", columns="task", values="score"
+    )
+    board = board.loc[ours.index]
+    assert ours.n.to_list() == board.n_total.to_list()
+    assert ours.win_rate.to_numpy() == pytest.approx(board.win_rate.to_numpy(), abs=1e-6)
+    assert ours.se.to_numpy() == pytest.approx(board.standard_error.to_numpy(), abs=1e-6)
+
+
+def test_the_refits_are_near_the_board(derived):
+    board = ll.load_alpaca_eval().set_index("system").lc_win_rate
+    off = _of(derived, "lc").sub(board, axis=0).dropna().abs().median()
+    assert off["board's coefficient of length"] < 0.5
+    assert off["length and difficulty"] < 1
+    # Without difficulty and with the length set equal, all fitted values are one.
+    assert _of(derived, "lc_se_fitted")["length"].max() < 1e-9
+
+
+def test_the_paired_error_follows_from_the_correlation(derived):
+    se = _of(derived, "se")["instructions"]
+    pairs = derived[derived.task == "rho"].merge(
+        derived[derived.task == "gap_se"], on=["system", "item_id"], suffixes=("", "_gap")
+    )
+    a, b = se[pairs.system].to_numpy(), se[pairs.item_id].to_numpy()
+    expected = np.sqrt(a**2 + b**2 - 2 * pairs.score.to_numpy() * a * b)
+    # Up to 4 of the 805 instructions are missing in one system or the other.
+    assert pairs.score_gap.to_numpy() == pytest.approx(expected, rel=0.03)
+
+
+def test_the_refit_finds_what_made_the_data():
+    """The fit of the logistic regression, against scikit-learn, on data with known answers."""
+    rng = np.random.default_rng(0)
+    X = np.column_stack([np.ones(4_000), rng.normal(size=4_000)])
+    y = rng.random(4_000) < 1 / (1 + np.exp(-X @ [0.5, -1]))
+    (beta,) = alpaca_errors._newton(X[None], 1.0 * y, np.ones((1, 4_000)), np.zeros((1, 4_000)))
+    model = LogisticRegression(C=np.inf, fit_intercept=False, tol=1e-10).fit(X, y)
+    assert beta == pytest.approx(model.coef_[0], abs=1e-5)
+
+
+def test_without_a_clone_it_says_what_to_do(monkeypatch):
+    monkeypatch.delenv("ALPACA_EVAL", raising=False)
+    with pytest.raises(SystemExit, match="say where the clone of AlpacaEval is"):
+        alpaca_errors._git("log")
+
+
+@pytest.mark.skipif("ALPACA_EVAL" not in os.environ, reason="needs a clone of AlpacaEval")
+@pytest.mark.parametrize("system", ["NullModel", "wizardlm-13b"])
+def test_alpaca_errors_computed_anew(derived, system):
+    then = derived[derived.system == system].set_index(["task", "item_id"]).score
+    anew = alpaca_errors.build(system).set_index(["task", "item_id"]).score
+    assert anew.loc[then.index].to_numpy() == pytest.approx(then.to_numpy(), abs=1e-3)
