@@ -374,6 +374,29 @@ def test_the_refit_finds_what_made_the_data():
     assert beta == pytest.approx(model.coef_[0], abs=1e-5)
 
 
+def test_the_win_rate_at_equal_length():
+    """Shorter answers that win less: the refit reports what equal length would give."""
+    rng = np.random.default_rng(0)
+    shorter = rng.normal(2_000, 1_000, 20_000)
+    y = 1 / (1 + np.exp(-1 + 1.5 * np.tanh(shorter / shorter.std())))
+    table, counts = pd.DataFrame({"y": y, "shorter": shorter}), np.ones((2, 20_000))
+    counts[1] = rng.permutation(np.repeat([0, 2], 10_000))  # a bootstrap draw finds it, too
+    found, fitted = alpaca_errors._fit("any", table, "length", counts)
+    assert found == pytest.approx([100 / (1 + np.exp(-1))] * 2, abs=0.2)
+    assert found[0] - 100 * y.mean() > 5
+    assert np.ptp(fitted, axis=1).max() < 1e-9
+
+
+def test_a_lead_is_a_difference(derived):
+    lc, lead, noise = (_of(derived, task) for task in ("lc", "lc_lead", "lc_lead_se"))
+    assert np.allclose(lead, lc.loc["NullModel"] - lc, atol=1e-6)
+    assert (noise.loc["NullModel"] == 0).all()
+    # Same draws for both: at most the sum of the two errors, at least their difference.
+    se = _of(derived, "lc_se")
+    assert (noise <= se + se.loc["NullModel"] + 1e-9).all(axis=None)
+    assert (noise >= (se - se.loc["NullModel"]).abs() - 1e-9).all(axis=None)
+
+
 def test_without_a_clone_it_says_what_to_do(monkeypatch):
     monkeypatch.delenv("ALPACA_EVAL", raising=False)
     with pytest.raises(SystemExit, match="say where the clone of AlpacaEval is"):
