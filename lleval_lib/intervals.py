@@ -131,7 +131,7 @@ def ratio_interval(
 ) -> Interval:
     """Return the ratio of two sums over the same items, such as bits per byte, with its interval.
 
-    `numerator` are n finite numbers y and `denominator` n positive ones x, such as the bits and the
+    `numerator` are n finite numbers y and `denominator` n ones x, positive or 0, such as the bits and the
     bytes of each text, the cost and the solved items of each run, or w·score and the weights w of a
     weighted mean; Series are put in the order of the first. `cluster` are n labels, by default
     every item its own. The estimate is R = Σy / Σx. A change of one item moves it by
@@ -146,7 +146,7 @@ def ratio_interval(
       warning: only 10 items
 
     Raises ``ValueError`` for columns that are not finite or of unequal length, a denominator that
-    is not positive, or a single cluster.
+    is negative, denominators that are all 0, or a single cluster.
     """
     require_share(confidence)
     numerator, denominator = as_pandas(numerator), as_pandas(denominator)
@@ -156,8 +156,8 @@ def ratio_interval(
         raise ValueError(f"numerator has {len(y):,} values and denominator {len(x):,}")
     if isinstance(denominator, pd.Series):
         x = finite(in_order(denominator, first, "denominator"), "denominator")
-    if (x <= 0).any():
-        raise ValueError(f"denominator must be positive, found {x[x <= 0][0]:g}")
+    if (x < 0).any() or not x.any():
+        raise ValueError(f"denominator must be positive, found {x.min():g}; a weight may be 0")
     labels = cluster_numbers(cluster, len(y), first)
     groups = require_two_clusters(labels)
     ratio = float(y.sum() / x.sum())

@@ -167,7 +167,8 @@ def test_coverage_of_a_ratio(groups):
 @pytest.mark.parametrize(
     ("y", "x", "said"),
     [
-        ([1, 2], [1, 0], "denominator must be positive, found 0"),
+        ([1, 2], [1, -1], "denominator must be positive, found -1; a weight may be 0"),
+        ([1, 2], [0, 0], "denominator must be positive, found 0"),
         ([1, 2], [1, 2, 3], "numerator has 2 values and denominator 3"),
         ([1, 2], [1, np.nan], "denominator: 1 of 2 values are missing"),
     ],
