@@ -131,9 +131,9 @@ def ratio_interval(
 ) -> Interval:
     """Return the ratio of two sums over the same items, such as bits per byte, with its interval.
 
-    `numerator` are n finite numbers y and `denominator` n ones x, positive or 0, such as the bits and the
-    bytes of each text, the cost and the solved items of each run, or w·score and the weights w of a
-    weighted mean; Series are put in the order of the first. `cluster` are n labels, by default
+    `numerator` are n finite numbers y and `denominator` n ones x, positive or 0, such as the bits
+    and the bytes of each text, the cost and the solved items of each run, or w·score and the
+    weights w of a weighted mean; Series are put in the order of the first. `cluster` are n labels, by default
     every item its own. The estimate is R = Σy / Σx. A change of one item moves it by
     e_i = (y_i - R·x_i) / x̄ over n, so its squared standard error is that of the mean of e
     (Cochran 1977, Sampling Techniques, 3rd ed., chapter 6), clustered as ``clusters`` gives it
