@@ -133,12 +133,12 @@ def ratio_interval(
 
     `numerator` are n finite numbers y and `denominator` n ones x, positive or 0, such as the bits
     and the bytes of each text, the cost and the solved items of each run, or w·score and the
-    weights w of a weighted mean; Series are put in the order of the first. `cluster` are n labels, by default
-    every item its own. The estimate is R = Σy / Σx. A change of one item moves it by
-    e_i = (y_i - R·x_i) / x̄ over n, so its squared standard error is that of the mean of e
-    (Cochran 1977, Sampling Techniques, 3rd ed., chapter 6), clustered as ``clusters`` gives it
-    with the share h_g of Σx that lies in cluster g. With all x equal it is `mean_interval`. To
-    compare two ratios over the same denominators, give the differences of their numerators.
+    weights w of a weighted mean; Series are put in the order of the first. `cluster` are n labels,
+    by default every item its own. The estimate is R = Σy / Σx. A change of one item moves it by e_i
+    = (y_i - R·x_i) / x̄ over n, so its squared standard error is that of the mean of e (Cochran
+    1977, Sampling Techniques, 3rd ed., chapter 6), clustered as ``clusters`` gives it with the
+    share h_g of Σx that lies in cluster g. With all x equal it is `mean_interval`. To compare two
+    ratios over the same denominators, give the differences of their numerators.
 
     >>> bits, size = [12, 30, 8, 50, 21, 19, 31, 26, 44, 9], [5, 10, 5, 20, 8, 9, 12, 11, 16, 4]
     >>> print(ratio_interval(bits, size))

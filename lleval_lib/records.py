@@ -191,7 +191,8 @@ def load_records(name: str) -> pd.DataFrame:
 
     "reviews": ten systems on the test films of ``load_reviews``. "promises": for appendix A1, what
     intervals and tests (the systems) said of simulated evaluations (the items). "alpaca_errors":
-    for chapter 01, statistics of AlpacaEval's item scores, one a row: `task` names it. The file
+    for chapter 01, statistics of AlpacaEval's item scores, one a row: `task` names it. "formats":
+    for chapter 03, SmolLM2 in its chat template, with other examples, and on MMLU. The file
     ``experiments/<name>.py`` makes them, ``results/<name>.toml`` says when and how that was done,
     and a test scores a random sample of them anew. Where a score is whether the prediction is the
     target, ``metric`` says "accuracy" and ``higher_is_better`` True. An unknown name

@@ -19,6 +19,7 @@ RESULTS = ROOT / "lleval_lib" / "results"
 sys.path.insert(0, str(ROOT / "experiments"))
 
 import alpaca_errors  # noqa: E402
+import formats  # noqa: E402
 import promises  # noqa: E402
 import record  # noqa: E402
 import reviews  # noqa: E402
@@ -210,8 +211,9 @@ def test_a_result_is_that_of_its_experiment(name):
 def test_the_list_of_experiments(capsys):
     record.main([])
     lines = capsys.readouterr().out.splitlines()
-    assert [line.partition(":")[0] for line in lines] == ["alpaca_errors", "promises", "reviews"]
-    assert lines[2].startswith("reviews: Ten systems read film reviews")
+    names = [line.partition(":")[0] for line in lines]
+    assert names == ["alpaca_errors", "formats", "promises", "reviews"]
+    assert lines[3].startswith("reviews: Ten systems read film reviews")
 
 
 EXPERIMENT = '''"""Two systems on three items."""
@@ -409,3 +411,40 @@ def test_alpaca_errors_computed_anew(derived, system):
     then = derived[derived.system == system].set_index(["task", "item_id"]).score
     anew = alpaca_errors.build(system).set_index(["task", "item_id"]).score
     assert anew.loc[then.index].to_numpy() == pytest.approx(then.to_numpy(), abs=1e-3)
+
+
+# Formats ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def asked():
+    return ll.load_records("formats")
+
+
+def test_formats_ask_the_same_reviews(asked):
+    assert asked.system.unique().tolist() == list(formats.SYSTEMS)
+    some = formats.some()
+    assert some.cluster.value_counts().max() == 2
+    for system in (*formats.CHAT, *formats.SHOTS):
+        assert asked[asked.system == system].item_id.tolist() == some.item_id.tolist()
+    mmlu = asked[asked.system == "mmlu"]
+    assert len(mmlu) == (ll.load_mmlu_dev().choices.map(len) == 4).sum()
+
+
+def test_written_answers_are_read_as_recorded(asked):
+    for system in formats.CHAT:
+        if "written" in system:
+            rows = asked[asked.system == system]
+            assert [formats.read_label(text) for text in rows.written] == rows.prediction.tolist()
+            assert ((rows.prediction == rows.target) == rows.score).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", ["chat", "chat one word", "draw 1 reversed"])
+def test_formats_scored_anew(asked, lm, system):
+    task = formats.few_shot(system) if "draw" in system else formats.chat(lm, system)
+    chosen = task.items.sample(3, random_state=sum(system.encode()))
+    again = ll.evaluate(replace(task, items=chosen), lm).set_index("item_id")
+    recorded = asked[asked.system == system].set_index("item_id").loc[again.index]
+    for column in ("loglik_fresh", "loglik_rotten"):
+        assert recorded[column].to_numpy() == pytest.approx(again[column].to_numpy(), abs=0.02)
