@@ -146,7 +146,7 @@ def ratio_interval(
       warning: only 10 items
 
     Raises ``ValueError`` for columns that are not finite or of unequal length, a denominator that
-    is negative, denominators that are all 0, or a single cluster.
+    is negative, denominators that are 0 in all clusters or in all but one, or a single cluster.
     """
     require_share(confidence)
     numerator, denominator = as_pandas(numerator), as_pandas(denominator)
@@ -163,6 +163,8 @@ def ratio_interval(
     ratio = float(y.sum() / x.sum())
     e = drop_rounding(y - ratio * x, np.abs(y) + abs(ratio) * x) / x.mean()
     h = np.bincount(labels, x) / x.sum()
+    if np.count_nonzero(h) < 2:
+        raise ValueError("denominator is 0 but in one cluster: nothing shows how clusters vary")
     se = float(np.sqrt((np.bincount(labels, e) ** 2 / (1 - h)).sum()) / len(y))
     df = df_of_shares(h)
     warning = _few(df, len(y), groups) or skew_warning(e, labels, "distances from the ratio")

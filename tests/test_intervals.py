@@ -169,6 +169,7 @@ def test_coverage_of_a_ratio(groups):
     [
         ([1, 2], [1, -1], "denominator must be positive, found -1; a weight may be 0"),
         ([1, 2], [0, 0], "denominator must be positive, found 0"),
+        ([1, 1], [1, 0], "denominator is 0 but in one cluster"),
         ([1, 2], [1, 2, 3], "numerator has 2 values and denominator 3"),
         ([1, 2], [1, np.nan], "denominator: 1 of 2 values are missing"),
     ],
