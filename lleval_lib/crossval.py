@@ -55,10 +55,10 @@ def resampled_t_test(
     (Nadeau & Bengio 2003, Machine Learning 52, section 5; Bouckaert & Frank 2004, PAKDD, for
     repeated folds). It would be right if two splits correlated by n_test / (n_test + n_train).
     That is a guess: the correlation cannot be estimated from one data set (Bengio & Grandvalet
-    2004, JMLR 5). On simulated pairs of equal learners it calls a difference at 5% in 1% to 3% of
-    data sets with one 10-fold run, in 3% to 9% with ten such runs, and in 12% where there is no
-    signal at all; the naive test in up to 62%. Items in clusters must be split by cluster
-    (``GroupKFold``). J equal differences have no interval, and their p-value is 2^(1-J): so often
+    2004, JMLR 5). On simulated pairs of equal learners (two halves of the features, nearest class
+    mean) it calls a difference at 5% in 1% to 3% of data sets with one 10-fold run, in 3% to 9%
+    with ten such runs, and in 12% where there is no signal at all; the naive test in up to 62%.
+    Other learners differ in this. Items in clusters must be split by cluster (``GroupKFold``). J equal differences have no interval, and their p-value is 2^(1-J): so often
     all have one sign by chance. The test compares learners trained on `n_train` items, not the two
     models that you have.
 

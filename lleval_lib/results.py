@@ -7,6 +7,7 @@ phone does.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from math import floor, isfinite, log10
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -99,10 +100,10 @@ class TestResult(Result):
     n_clusters: int
 
     def __str__(self) -> str:
-        return (
-            f"{self.name}: statistic {self.statistic:.3f}\n"
-            f"  {p_text(self.p_value)} ({_counts(self.n, self.n_clusters)})"
-        )
+        tested = f"{self.name}: statistic {self.statistic:.3f}"
+        lines = wrap(tested, 60, subsequent_indent="  ", break_on_hyphens=False)
+        lines.append(f"  {p_text(self.p_value)} ({_counts(self.n, self.n_clusters)})")
+        return "\n".join(lines)
 
 
 def table(results: Mapping[str, Any] | Sequence[Any]) -> pd.DataFrame:

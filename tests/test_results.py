@@ -28,6 +28,10 @@ def test_printed_comparison_and_test():
     assert "p < 0.001" in str(ll.compare(np.zeros(15), DARWIN + 200))
     printed = str(ll.TestResult("sign", 2.5, 0.0004, 3.0, 2_000, 40))
     assert printed == "sign: statistic 2.500\n  p < 0.001 (n = 2,000 in 40 clusters)"
+    name = "equivalence, |smollm2 in its template - smollm2| < 0.05 (TOST)"
+    lines = str(ll.TestResult(name, 12.5, 0.2, 3.0, 100, 100)).splitlines()
+    assert " ".join(line.strip() for line in lines).startswith(f"{name}: statistic 12.500 p = ")
+    assert max(map(len, lines)) <= 60
 
 
 def test_a_table_of_named_results_is_indexed_by_name():
