@@ -58,9 +58,10 @@ def resampled_t_test(
     2004, JMLR 5). On simulated pairs of equal learners (two halves of the features, nearest class
     mean) it calls a difference at 5% in 1% to 3% of data sets with one 10-fold run, in 3% to 9%
     with ten such runs, and in 12% where there is no signal at all; the naive test in up to 62%.
-    Other learners differ in this. Items in clusters must be split by cluster (``GroupKFold``). J equal differences have no interval, and their p-value is 2^(1-J): so often
-    all have one sign by chance. The test compares learners trained on `n_train` items, not the two
-    models that you have.
+    Other learners differ in this. Items in clusters must be split by cluster (``GroupKFold``). J
+    equal differences have no interval, and their p-value is 2^(1-J): so often all have one sign by
+    chance. The test compares learners trained on `n_train` items, not the two models that you
+    have.
 
     >>> print(resampled_t_test([0.04, -0.01, 0.03, 0.02, 0.00], n_train=80, n_test=20))
     difference +0.016 [-0.023, +0.055], corrected
