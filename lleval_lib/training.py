@@ -45,7 +45,7 @@ def fit(
     ...     line, lambda rows: ((line(x[rows]).squeeze(1) - y[rows]) ** 2).mean(), 3,
     ...     optimizer=torch.optim.Adam(line.parameters(), lr=0.5), epochs=60, rng=0,
     ... )
-    >>> round(float(line.weight), 1), round(float(line.bias), 1)
+    >>> round(line.weight.item(), 1), round(line.bias.item(), 1)
     (2.0, 1.0)
 
     Raises ``ValueError`` for counts that are no positive integers, for `patience` without
