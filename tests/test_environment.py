@@ -30,6 +30,7 @@ COLAB = {
     "matplotlib": "3.10.0",
     "numpy": "2.1.3",
     "pandas": "2.2.3",
+    "peft": "0.20.0",
     "pillow": "11.3.0",
     "platformdirs": "4.11.3",
     "pyarrow": "18.1.0",
