@@ -42,6 +42,12 @@ from .pairs import mcnemar_test as mcnemar_test
 from .pairs import noninferiority_test as noninferiority_test
 from .pairs import permutation_test as permutation_test
 from .pairs import wilcoxon_test as wilcoxon_test
+from .penalties import group_soft_threshold as group_soft_threshold
+from .penalties import l1 as l1
+from .penalties import l2 as l2
+from .penalties import l2_sp as l2_sp
+from .penalties import proximal_gradient as proximal_gradient
+from .penalties import soft_threshold as soft_threshold
 from .perplexity import bits_per_byte as bits_per_byte
 from .perplexity import rolling_loglikelihood as rolling_loglikelihood
 from .planning import DesignEffect as DesignEffect
