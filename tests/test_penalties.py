@@ -39,7 +39,7 @@ def test_values_by_hand():
 
 @each_penalty
 @given(values=arrays(float, 3, elements=numbers))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, derandomize=True)
 def test_gradients_are_those_of_finite_differences(name, values):
     values = np.where(abs(values) < 1e-3, 1e-3, values)  # l1 has a corner at 0
     penalty, h = PENALTIES[name], 1e-5
@@ -102,7 +102,7 @@ def test_a_start_that_is_detached_but_no_copy_is_refused():
 
 
 @given(v=numbers, amount=amounts)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 def test_the_soft_threshold_minimises(v, amount):
     def objective(x):
         return amount * abs(x) + (x - v) ** 2 / 2
@@ -115,7 +115,7 @@ def test_the_soft_threshold_minimises(v, amount):
 
 
 @given(v=arrays(float, (2, 2), elements=numbers), amount=amounts)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, derandomize=True)
 def test_the_group_soft_threshold_minimises(v, amount):
     def objective(x):
         x = x.reshape(2, 2)
