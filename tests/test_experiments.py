@@ -19,6 +19,7 @@ RESULTS = ROOT / "lleval_lib" / "results"
 sys.path.insert(0, str(ROOT / "experiments"))
 
 import alpaca_errors  # noqa: E402
+import efficiency  # noqa: E402
 import formats  # noqa: E402
 import promises  # noqa: E402
 import record  # noqa: E402
@@ -450,3 +451,50 @@ def test_formats_scored_anew(asked, lm, system):
     recorded = asked[asked.system == system].set_index("item_id").loc[again.index]
     for column in ("loglik_fresh", "loglik_rotten"):
         assert recorded[column].to_numpy() == pytest.approx(again[column].to_numpy(), abs=0.02)
+
+
+# Efficiency ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tuned():
+    table = ll.load_records("efficiency")
+    return table.join(table.system.str.extract(r"(?P<method>.+), (?P<rate>.+), seed (?P<seed>.+)"))
+
+
+def test_every_tuned_model_answers_the_same_reviews(tuned):
+    assert tuned.system.unique().tolist() == list(efficiency.SYSTEMS)
+    for (system, split), rows in tuned.groupby(["system", "task"]):
+        assert rows.item_id.tolist() == efficiency.asked(split).item_id.tolist(), system
+    assert ((tuned.prediction == tuned.target) == tuned.score).all()
+    sure = tuned.loglik.abs() > 0.71  # ln 2, and the two decimals
+    assert (tuned.score[sure] == 0).all()
+
+
+def test_validation_chose_the_rates(tuned):
+    """By the mean log-likelihood over the seeds that every rate has."""
+    grid = tuned[(tuned.task == "validation") & tuned.seed.isin(list("01"))]
+    means = grid.groupby(["method", "rate"]).loglik.mean()
+    chosen = means.groupby("method").idxmax().map(lambda key: float(key[1]))
+    assert chosen.to_dict() == efficiency.BEST
+    # Neither the smallest nor the largest rate, or the range would be too narrow.
+    for method, rates in efficiency.RATES.items():
+        assert min(rates) < efficiency.BEST[method] < efficiency.LARGER.get(method, max(rates))
+
+
+def test_five_seeds_at_the_best_rates(tuned):
+    for method, rate in efficiency.BEST.items():
+        rows = tuned[(tuned.method == method) & (tuned.rate == f"{rate:g}")]
+        assert set(rows.seed) == set("01234")
+
+
+@pytest.mark.slow
+def test_a_model_tuned_anew_answers_as_recorded(tuned):
+    system = "lora 4, 0.003, seed 0"
+    anew = efficiency.build(system)
+    then = tuned[tuned.system == system]
+    assert (anew.prediction.to_numpy() == then.prediction.to_numpy()).mean() > 0.95
+    seeds = tuned[tuned.system.str.startswith("lora 4, 0.003") & (tuned.task == "test")]
+    accuracy = seeds.groupby("seed").score.mean()
+    found = anew.score[anew.task == "test"].mean()
+    assert abs(found - accuracy["0"]) < max(0.01, 2 * accuracy.std())
