@@ -7,6 +7,8 @@ off, so that a seed decides the training reviews, their order and the new weight
 Every rate has two seeds; the best of each method, and three shared ones, have five.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
@@ -56,9 +58,20 @@ SYSTEMS = (
 def build(system: str) -> pd.DataFrame:
     """Return the records of one of `SYSTEMS` on the validation and the test reviews."""
     method, rate, seed = system.split(", ")
-    torch.set_float32_matmul_precision("medium")  # faster where the processor has bfloat16
-    model = trained(method, float(rate), int(seed.removeprefix("seed ")))
-    return pd.concat([answers(model, system, split) for split in ("validation", "test")])
+    with fast_products():
+        model = trained(method, float(rate), int(seed.removeprefix("seed ")))
+        return pd.concat([answers(model, system, split) for split in ("validation", "test")])
+
+
+@contextmanager
+def fast_products() -> Iterator[None]:
+    """Multiply matrices in bfloat16 where the processor can, and leave PyTorch as it was."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def trained(method: str, rate: float, seed: int) -> Heads:

@@ -10,6 +10,7 @@ from. The score of those records is the number of bits that a text costs, beside
 import numpy as np
 import pandas as pd
 import torch
+from efficiency import fast_products
 from formats import some
 from peft import LoraConfig, inject_adapter_in_model
 from reviews import PROMPTS, items
@@ -34,11 +35,11 @@ PROMPT, WORDS = PROMPTS["sentiment"]
 
 def build(system: str) -> pd.DataFrame:
     """Return the records of one of `SYSTEMS` on the reviews and on the other texts."""
-    torch.set_float32_matmul_precision("medium")  # faster where the processor has bfloat16
     lm = ll.load_lm()
     if system != "untrained":
         method, rate, seed = system.split(", ")
-        learn(lm, method, float(rate), int(seed.removeprefix("seed ")))
+        with fast_products():
+            learn(lm, method, float(rate), int(seed.removeprefix("seed ")))
     asked = ll.evaluate(ll.Task("reviews", some(), PROMPT, WORDS), lm, system=system)
     read = [reading(lm, system, task, texts) for task, texts in OTHERS.items()]
     return pd.concat([asked, *read], ignore_index=True)

@@ -49,7 +49,7 @@ def fit(
     (2.0, 1.0)
 
     Raises ``ValueError`` for counts that are no positive integers, for `patience` without
-    `validation`, and where the loss is no longer finite.
+    `validation`, and where the loss or the validation is no finite number.
     """
     require_count(n, "n", 1, 1000)
     require_count(epochs, "epochs", 1, 10)
@@ -87,6 +87,8 @@ def fit(
             if validation is not None:
                 with torch.no_grad():
                     checked = float(validation())
+                if not np.isfinite(checked):
+                    raise ValueError(f"validation returned {checked} in epoch {epoch}")
                 if best is None or checked < best[0]:
                     best = checked, epoch, deepcopy(model.state_dict())
             history.append((epoch, total / n, checked, time.monotonic() - begun))

@@ -107,6 +107,7 @@ def test_validation_keeps_the_best_epoch_and_patience_stops():
     [
         ({"epochs": 0}, "epochs must be a whole number of 1 or more"),
         ({"batch_size": 2.5}, "batch_size must be a whole number"),
+        ({"validation": lambda: float("nan")}, "validation returned nan in epoch 1"),
         ({"patience": 2}, "patience waits for validation: give validation too"),
         ({"lr": 1e30, "epochs": 9}, "the loss became .* in epoch .*: lower the learning rate"),
     ],
