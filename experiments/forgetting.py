@@ -16,7 +16,6 @@ from peft import LoraConfig, inject_adapter_in_model
 from reviews import PROMPTS, items
 
 import lleval_lib as ll
-from lleval_lib.training import fit
 
 TRAIN, BATCH = 240, 8
 RATES = {"lora 8": (3e-4, 1e-3, 3e-3), "full": (1e-5, 3e-5, 1e-4)}
@@ -68,7 +67,7 @@ def learn(lm: ll.LM, method: str, rate: float, seed: int) -> None:
         return torch.nn.functional.cross_entropy(logits, answers[rows])
 
     optimizer = torch.optim.AdamW(learning, lr=rate, weight_decay=0.0)
-    fit(lm.model, loss, TRAIN, optimizer=optimizer, epochs=1, batch_size=BATCH, rng=rng)
+    ll.fit(lm.model, loss, TRAIN, optimizer=optimizer, epochs=1, batch_size=BATCH, rng=rng)
     lm.model.eval()
 
 
