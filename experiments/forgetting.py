@@ -98,6 +98,7 @@ def reading(lm: ll.LM, system: str, task: str, texts) -> pd.DataFrame:
         system,
         task,
         table.assign(target=""),
+        prompt="",
         prediction=[""] * len(table),
         score=np.round(bits, 2),
         bytes=[len(text.encode()) for text in table.text],
