@@ -7,6 +7,8 @@ off, so that a seed decides the training reviews, their order and the new weight
 Every rate has two seeds; the best of each method, and three shared ones, have five.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
@@ -16,8 +18,6 @@ from peft import LoraConfig, inject_adapter_in_model
 from reviews import items
 
 import lleval_lib as ll
-from lleval_lib.heads import Heads
-from lleval_lib.training import fit
 
 TRAIN, VALIDATION, EPOCHS, BATCH = 1_000, 600, 2, 32
 # Each method has its own learning rates, half a decade apart, around those of its literature.
@@ -56,12 +56,23 @@ SYSTEMS = (
 def build(system: str) -> pd.DataFrame:
     """Return the records of one of `SYSTEMS` on the validation and the test reviews."""
     method, rate, seed = system.split(", ")
-    torch.set_float32_matmul_precision("medium")  # faster where the processor has bfloat16
-    model = trained(method, float(rate), int(seed.removeprefix("seed ")))
-    return pd.concat([answers(model, system, split) for split in ("validation", "test")])
+    with fast_products():
+        model = trained(method, float(rate), int(seed.removeprefix("seed ")))
+        return pd.concat([answers(model, system, split) for split in ("validation", "test")])
 
 
-def trained(method: str, rate: float, seed: int) -> Heads:
+@contextmanager
+def fast_products() -> Iterator[None]:
+    """Multiply matrices in bfloat16 where the processor can, and leave PyTorch as it was."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def trained(method: str, rate: float, seed: int) -> ll.Heads:
     """Return MiniLM fine-tuned by `method`."""
     rng = np.random.default_rng(seed)
     train = items("train").iloc[rng.choice(len(items("train")), TRAIN, replace=False)]
@@ -77,13 +88,13 @@ def trained(method: str, rate: float, seed: int) -> Heads:
         return torch.nn.functional.binary_cross_entropy_with_logits(logits, fresh[rows])
 
     optimizer = torch.optim.AdamW(learning, lr=rate, weight_decay=0.0)
-    fit(model, loss, TRAIN, optimizer=optimizer, epochs=EPOCHS, batch_size=BATCH, rng=rng)
+    ll.fit(model, loss, TRAIN, optimizer=optimizer, epochs=EPOCHS, batch_size=BATCH, rng=rng)
     return model.eval()
 
 
-def prepared(method: str) -> Heads:
+def prepared(method: str) -> ll.Heads:
     """Return MiniLM with a new head, and what `method` trains set to learn."""
-    model = Heads(ll.load_encoder(), {"fresh": 1})
+    model = ll.Heads(ll.load_encoder(), {"fresh": 1})
     for part in model.modules():
         if isinstance(part, torch.nn.Dropout):
             part.p = 0.0
@@ -108,14 +119,10 @@ def asked(split: str) -> pd.DataFrame:
     return table
 
 
-def answers(model: Heads, system: str, split: str) -> pd.DataFrame:
+def answers(model: ll.Heads, system: str, split: str) -> pd.DataFrame:
     """Return the records of one model on the reviews of `split`; nats to two decimals."""
     table = asked(split)
-    order = np.argsort(table.text.str.len().to_numpy())
-    logits = np.empty(len(table))
-    with torch.inference_mode():
-        for rows in np.array_split(order, -(-len(order) // 64)):
-            logits[rows] = model(table.text.to_numpy()[rows])["fresh"].squeeze(1).numpy()
+    logits = model.predict(table.text)["fresh"][:, 0]
     prediction = np.where(logits >= 0, "fresh", "rotten")
     sign = np.where(table.target == "fresh", 1, -1)
     return ll.make_records(

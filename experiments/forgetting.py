@@ -10,12 +10,12 @@ from. The score of those records is the number of bits that a text costs, beside
 import numpy as np
 import pandas as pd
 import torch
+from efficiency import fast_products
 from formats import some
 from peft import LoraConfig, inject_adapter_in_model
 from reviews import PROMPTS, items
 
 import lleval_lib as ll
-from lleval_lib.training import fit
 
 TRAIN, BATCH = 240, 8
 RATES = {"lora 8": (3e-4, 1e-3, 3e-3), "full": (1e-5, 3e-5, 1e-4)}
@@ -34,11 +34,11 @@ PROMPT, WORDS = PROMPTS["sentiment"]
 
 def build(system: str) -> pd.DataFrame:
     """Return the records of one of `SYSTEMS` on the reviews and on the other texts."""
-    torch.set_float32_matmul_precision("medium")  # faster where the processor has bfloat16
     lm = ll.load_lm()
     if system != "untrained":
         method, rate, seed = system.split(", ")
-        learn(lm, method, float(rate), int(seed.removeprefix("seed ")))
+        with fast_products():
+            learn(lm, method, float(rate), int(seed.removeprefix("seed ")))
     asked = ll.evaluate(ll.Task("reviews", some(), PROMPT, WORDS), lm, system=system)
     read = [reading(lm, system, task, texts) for task, texts in OTHERS.items()]
     return pd.concat([asked, *read], ignore_index=True)
@@ -67,7 +67,7 @@ def learn(lm: ll.LM, method: str, rate: float, seed: int) -> None:
         return torch.nn.functional.cross_entropy(logits, answers[rows])
 
     optimizer = torch.optim.AdamW(learning, lr=rate, weight_decay=0.0)
-    fit(lm.model, loss, TRAIN, optimizer=optimizer, epochs=1, batch_size=BATCH, rng=rng)
+    ll.fit(lm.model, loss, TRAIN, optimizer=optimizer, epochs=1, batch_size=BATCH, rng=rng)
     lm.model.eval()
 
 
@@ -98,6 +98,7 @@ def reading(lm: ll.LM, system: str, task: str, texts) -> pd.DataFrame:
         system,
         task,
         table.assign(target=""),
+        prompt="",
         prediction=[""] * len(table),
         score=np.round(bits, 2),
         bytes=[len(text.encode()) for text in table.text],

@@ -11,10 +11,12 @@ from .datasets.reviews import load_plots as load_plots
 from .datasets.reviews import load_reviews as load_reviews
 from .exercises import check as check
 from .fetching import fetch as fetch
+from .heads import Heads as Heads
 from .intervals import macro_interval as macro_interval
 from .intervals import mean_interval as mean_interval
 from .intervals import proportion_interval as proportion_interval
 from .intervals import ratio_interval as ratio_interval
+from .latency import latency as latency
 from .logs_every_eval_ever import read_every_eval_ever as read_every_eval_ever
 from .logs_every_eval_ever_write import write_every_eval_ever as write_every_eval_ever
 from .logs_inspect import read_inspect as read_inspect
@@ -42,6 +44,7 @@ from .pairs import mcnemar_test as mcnemar_test
 from .pairs import noninferiority_test as noninferiority_test
 from .pairs import permutation_test as permutation_test
 from .pairs import wilcoxon_test as wilcoxon_test
+from .penalties import decay_groups as decay_groups
 from .penalties import group_soft_threshold as group_soft_threshold
 from .penalties import l1 as l1
 from .penalties import l2 as l2
@@ -90,3 +93,4 @@ from .tables import check_table as check_table
 from .tasks import Task as Task
 from .tasks import evaluate as evaluate
 from .tasks import with_shots as with_shots
+from .training import fit as fit

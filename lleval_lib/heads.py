@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 
+import numpy as np
 import torch
 
+from .inputs import require_count
 from .models import Encoder
 
 
@@ -47,3 +49,25 @@ class Heads(torch.nn.Module):
         """Return the logits of each task, shape (texts, outputs)."""
         vectors = self.vectors(texts)
         return {task: head(vectors) for task, head in self.heads.items()}
+
+    def predict(self, texts: Iterable[str], batch_size: int = 64) -> dict[str, np.ndarray]:
+        """Return the logits of each task for any number of texts, in evaluation mode.
+
+        Arrays of shape (texts, outputs), in the order of `texts`, without gradients. A batch holds
+        up to `batch_size` texts of about the same length, which saves padding. The model is then in
+        the mode, of training or of evaluation, in which it was.
+        """
+        batch_size = require_count(batch_size, "batch_size", 1, 64)
+        texts, training = list(texts), self.training
+        order = np.argsort([len(text) for text in texts], kind="stable")
+        found = {
+            task: np.empty((len(texts), head.out_features)) for task, head in self.heads.items()
+        }
+        self.eval()
+        with torch.inference_mode():
+            for start in range(0, len(texts), batch_size):
+                rows = order[start : start + batch_size]
+                for task, logits in self([texts[row] for row in rows]).items():
+                    found[task][rows] = logits.cpu().numpy()
+        self.train(training)
+        return found

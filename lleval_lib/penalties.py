@@ -1,4 +1,4 @@
-"""Penalties of weights, the proximal steps that solve them, and the descent made of such steps.
+"""Penalties and decay of weights, the proximal steps that solve them, and descent by such steps.
 
 All take numpy arrays or tensors, and return the same kind. Which weights are penalised is for the
 caller to say: biases and the scales of norms are usually left out.
@@ -77,6 +77,32 @@ def l2_sp(parameters: Iterable[Any], start: Iterable[Any]) -> Any:
                 "before training, such as [p.detach().clone() for p in model.parameters()]"
             )
     return sum(((p - q) ** 2).sum() for p, q in zip(now, before, strict=True))
+
+
+def decay_groups(model: Any, decay: float) -> list[dict[str, Any]]:
+    """Return the parameters of `model` that learn, as two groups for an optimizer of PyTorch.
+
+    The first, matrices and whatever has more than one dimension, has the weight decay `decay`; the
+    second, biases and the scales of norms, has none:
+
+    >>> import torch
+    >>> groups = decay_groups(torch.nn.Linear(3, 2), decay=0.01)
+    >>> [(len(group["params"]), group["weight_decay"]) for group in groups]
+    [(1, 0.01), (1, 0.0)]
+
+    With ``torch.optim.AdamW(groups, lr=1e-4)`` the decay is decoupled (Loshchilov & Hutter 2019,
+    algorithm 2; chapter 06). Raises ``ValueError`` where no parameter learns, and for a decay that
+    is negative or missing.
+    """
+    if not 0 <= require_number(decay, "decay", "0.01") < inf:
+        raise ValueError(f"decay must be 0 or more, such as 0.01, not {decay}")
+    learning = [p for p in model.parameters() if p.requires_grad]
+    if not learning:
+        raise ValueError("model has no parameter that learns: set requires_grad_(True) on some")
+    return [
+        {"params": [p for p in learning if p.ndim > 1], "weight_decay": float(decay)},
+        {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
+    ]
 
 
 def soft_threshold(values: Any, amount: Any) -> Any:

@@ -41,15 +41,16 @@ def fit(
 
     >>> x, y = torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([1.0, 3.0, 5.0])
     >>> line = torch.nn.Linear(1, 1)
+    >>> _ = line.weight.data.fill_(0.0), line.bias.data.fill_(0.0)  # the same start each time
     >>> history = fit(
     ...     line, lambda rows: ((line(x[rows]).squeeze(1) - y[rows]) ** 2).mean(), 3,
-    ...     optimizer=torch.optim.Adam(line.parameters(), lr=0.5), epochs=60, rng=0,
+    ...     optimizer=torch.optim.Adam(line.parameters(), lr=0.5), epochs=200, rng=0,
     ... )
     >>> round(line.weight.item(), 1), round(line.bias.item(), 1)
     (2.0, 1.0)
 
     Raises ``ValueError`` for counts that are no positive integers, for `patience` without
-    `validation`, and where the loss is no longer finite.
+    `validation`, and where the loss or the validation is no finite number.
     """
     require_count(n, "n", 1, 1000)
     require_count(epochs, "epochs", 1, 10)
@@ -87,6 +88,8 @@ def fit(
             if validation is not None:
                 with torch.no_grad():
                     checked = float(validation())
+                if not np.isfinite(checked):
+                    raise ValueError(f"validation returned {checked} in epoch {epoch}")
                 if best is None or checked < best[0]:
                     best = checked, epoch, deepcopy(model.state_dict())
             history.append((epoch, total / n, checked, time.monotonic() - begun))

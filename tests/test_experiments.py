@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.linear_model import LogisticRegression
 
 import lleval_lib as ll
@@ -491,7 +492,9 @@ def test_five_seeds_at_the_best_rates(tuned):
 @pytest.mark.slow
 def test_a_model_tuned_anew_answers_as_recorded(tuned):
     system = "lora 4, 0.003, seed 0"
+    precision = torch.get_float32_matmul_precision()
     anew = efficiency.build(system)
+    assert torch.get_float32_matmul_precision() == precision  # or the next test has another
     then = tuned[tuned.system == system]
     assert (anew.prediction.to_numpy() == then.prediction.to_numpy()).mean() > 0.95
     seeds = tuned[tuned.system.str.startswith("lora 4, 0.003") & (tuned.task == "test")]

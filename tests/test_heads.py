@@ -6,7 +6,6 @@ import torch
 from transformers import DistilBertConfig, DistilBertModel
 
 import lleval_lib as ll
-from lleval_lib.heads import Heads
 
 pytestmark = pytest.mark.slow
 TEXTS = ["A fine film.", "Two hours of my life that nobody gives back to me.", "No."]
@@ -14,7 +13,7 @@ TEXTS = ["A fine film.", "Two hours of my life that nobody gives back to me.", "
 
 @pytest.fixture(scope="module")
 def model():
-    return Heads(ll.load_encoder(), {"fresh": 1, "rating": 3}).eval()
+    return ll.Heads(ll.load_encoder(), {"fresh": 1, "rating": 3}).eval()
 
 
 def test_one_encoder_and_a_head_for_each_task(model):
@@ -40,7 +39,7 @@ def test_a_text_has_the_same_logits_in_any_batch(model):
 
 
 def test_texts_are_cut():
-    model = Heads(ll.load_encoder(), {"fresh": 1}, max_tokens=6).eval()
+    model = ll.Heads(ll.load_encoder(), {"fresh": 1}, max_tokens=6).eval()
     with torch.inference_mode():
         cut, short = model.vectors(["one two three four five six seven", "one two three four"])
     assert cut.numpy() == pytest.approx(short.numpy(), abs=1e-5)
@@ -51,9 +50,29 @@ def test_any_encoder_and_its_gradients():
     minilm = ll.load_encoder()
     config = DistilBertConfig(vocab_size=30_522, dim=16, n_heads=2, n_layers=1, hidden_dim=32)
     tiny = ll.Encoder("tiny", DistilBertModel(config), minilm.processor)
-    model = Heads(tiny, {"fresh": 1})
+    model = ll.Heads(tiny, {"fresh": 1})
     model(TEXTS)["fresh"].sum().backward()
     weights = dict(model.named_parameters())
     assert weights["heads.fresh.weight"].grad.abs().sum() > 0
     assert weights["encoder.embeddings.word_embeddings.weight"].grad.abs().sum() > 0
     assert np.isfinite(model(TEXTS)["fresh"].detach().numpy()).all()
+
+
+def test_predict_is_the_model_without_dropout_in_the_order_of_the_texts(model):
+    texts = [TEXTS[k % 3] + " Well." * (k % 5) for k in range(7)]
+    with torch.inference_mode():
+        alone = np.concatenate([model([text])["rating"].numpy() for text in texts])
+    model.train()
+    found = model.predict(iter(texts), batch_size=3)
+    assert model.training
+    model.eval()
+    assert {task: logits.shape for task, logits in found.items()} == {
+        "fresh": (7, 1),
+        "rating": (7, 3),
+    }
+    assert found["rating"] == pytest.approx(alone, abs=1e-5)
+
+
+def test_predict_refuses_batches_of_nothing(model):
+    with pytest.raises(ValueError, match="batch_size must be a whole number of 1 or more"):
+        model.predict(TEXTS, batch_size=0)

@@ -39,7 +39,7 @@ def test_values_by_hand():
 
 @each_penalty
 @given(values=arrays(float, 3, elements=numbers))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, derandomize=True)
 def test_gradients_are_those_of_finite_differences(name, values):
     values = np.where(abs(values) < 1e-3, 1e-3, values)  # l1 has a corner at 0
     penalty, h = PENALTIES[name], 1e-5
@@ -102,7 +102,7 @@ def test_a_start_that_is_detached_but_no_copy_is_refused():
 
 
 @given(v=numbers, amount=amounts)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 def test_the_soft_threshold_minimises(v, amount):
     def objective(x):
         return amount * abs(x) + (x - v) ** 2 / 2
@@ -115,7 +115,7 @@ def test_the_soft_threshold_minimises(v, amount):
 
 
 @given(v=arrays(float, (2, 2), elements=numbers), amount=amounts)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, derandomize=True)
 def test_the_group_soft_threshold_minimises(v, amount):
     def objective(x):
         x = x.reshape(2, 2)
@@ -232,3 +232,38 @@ def test_decoupled_decay_does(amount):
     w.grad = torch.zeros_like(w)
     optimizer.step()
     np.testing.assert_allclose(w.detach().numpy(), start - 0.01 * amount * start, rtol=1e-12)
+
+
+# Decay --------------------------------------------------------------------------------------------
+
+
+def test_matrices_decay_and_biases_norms_and_what_is_frozen_do_not():
+    model = torch.nn.Sequential(
+        torch.nn.Embedding(5, 4),
+        torch.nn.Linear(4, 3),
+        torch.nn.LayerNorm(3),
+        torch.nn.Linear(3, 1),
+    )
+    model[3].requires_grad_(False)
+    decaying, free = ll.decay_groups(model, 0.1)
+    assert [tuple(p.shape) for p in decaying["params"]] == [(5, 4), (3, 4)]
+    assert {id(p) for p in free["params"]} == {id(model[1].bias), *map(id, model[2].parameters())}
+    before = [p.detach().clone() for p in model.parameters()]
+    optimizer = torch.optim.AdamW([decaying, free], lr=0.5)
+    for p in model.parameters():
+        p.grad = torch.zeros_like(p)
+    optimizer.step()
+    for p, old in zip(model.parameters(), before, strict=True):
+        shrunk = p.ndim > 1 and p.requires_grad
+        assert torch.allclose(p, old * (1 - 0.5 * 0.1) if shrunk else old)
+
+
+@pytest.mark.parametrize("decay", [-0.1, float("nan"), float("inf"), "much"])
+def test_a_decay_is_a_number_of_0_or_more(decay):
+    with pytest.raises(ValueError, match="decay"):
+        ll.decay_groups(torch.nn.Linear(2, 1), decay)
+
+
+def test_a_model_that_cannot_learn_has_no_groups():
+    with pytest.raises(ValueError, match="no parameter that learns"):
+        ll.decay_groups(torch.nn.Linear(2, 1).requires_grad_(False), 0.1)

@@ -15,7 +15,6 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # Names that came before the chapter that will call them, and its number.
 AWAITED = {
-    "load_aclsum": "14",
     "load_easy_vqa": "05",
 }
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lleval_lib.training import fit
+import lleval_lib as ll
 
 X = torch.tensor(np.random.default_rng(0).normal(size=(40, 3)), dtype=torch.float32)
 Y = X @ torch.tensor([1.0, -2.0, 0.5]) + 0.3
@@ -21,7 +21,7 @@ def trained(model, rng=0, lr=0.1, epochs=30, **options):
 
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
     options = {"batch_size": 8} | options
-    return fit(model, loss, len(X), optimizer=optimizer, epochs=epochs, rng=rng, **options)
+    return ll.fit(model, loss, len(X), optimizer=optimizer, epochs=epochs, rng=rng, **options)
 
 
 def test_it_finds_the_line():
@@ -44,7 +44,7 @@ def test_every_item_once_an_epoch(batch_size):
         return model(X[rows]).square().mean()
 
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
-    fit(model, loss, 40, optimizer=optimizer, epochs=3, batch_size=batch_size, rng=1)
+    ll.fit(model, loss, 40, optimizer=optimizer, epochs=3, batch_size=batch_size, rng=1)
     in_order = np.concatenate(seen).reshape(3, 40)
     assert (np.sort(in_order) == np.arange(40)).all()
     assert (in_order[0] != in_order[1]).any()
@@ -80,7 +80,7 @@ def test_the_rate_falls_linearly_to_zero():
         rates.append(optimizer.param_groups[0]["lr"])
         return model(X[rows]).square().mean()
 
-    fit(model, loss, 40, optimizer=optimizer, epochs=2, batch_size=20, rng=0)
+    ll.fit(model, loss, 40, optimizer=optimizer, epochs=2, batch_size=20, rng=0)
     assert rates == pytest.approx([0.8, 0.6, 0.4, 0.2])
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0, abs=1e-12)
 
@@ -107,6 +107,7 @@ def test_validation_keeps_the_best_epoch_and_patience_stops():
     [
         ({"epochs": 0}, "epochs must be a whole number of 1 or more"),
         ({"batch_size": 2.5}, "batch_size must be a whole number"),
+        ({"validation": lambda: float("nan")}, "validation returned nan in epoch 1"),
         ({"patience": 2}, "patience waits for validation: give validation too"),
         ({"lr": 1e30, "epochs": 9}, "the loss became .* in epoch .*: lower the learning rate"),
     ],
