@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT / "experiments"))
 
 import alpaca_errors  # noqa: E402
 import efficiency  # noqa: E402
+import forgetting  # noqa: E402
 import formats  # noqa: E402
 import promises  # noqa: E402
 import record  # noqa: E402
@@ -501,3 +502,48 @@ def test_a_model_tuned_anew_answers_as_recorded(tuned):
     accuracy = seeds.groupby("seed").score.mean()
     found = anew.score[anew.task == "test"].mean()
     assert abs(found - accuracy["0"]) < max(0.01, 2 * accuracy.std())
+
+
+# Forgetting ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def forgot():
+    return ll.load_records("forgetting")
+
+
+def test_every_model_answers_the_same_reviews_and_reads_the_same_texts(forgot):
+    assert forgot.system.unique().tolist() == list(forgetting.SYSTEMS)
+    asked = {"reviews": forgetting.some(), **{t: f() for t, f in forgetting.OTHERS.items()}}
+    for (system, task), rows in forgot.groupby(["system", "task"]):
+        assert rows.item_id.tolist() == asked[task].item_id.tolist(), system
+        if task != "reviews":
+            assert rows.bytes.tolist() == [len(text.encode()) for text in asked[task].text]
+    learned = reviews.items("train").cluster
+    assert not set(forgetting.plots().cluster) & set(learned)
+
+
+@pytest.mark.slow
+def test_what_the_untrained_model_reads_costs_as_recorded(forgot):
+    lm = ll.load_lm()
+    texts = forgetting.papers().head(10)
+    anew = forgetting.reading(lm, "untrained", "papers", lambda: texts)
+    then = forgot[(forgot.system == "untrained") & (forgot.task == "papers")].head(10)
+    assert anew.score.to_numpy() == pytest.approx(then.score.to_numpy(), abs=0.05)
+
+
+@pytest.mark.slow
+def test_a_model_that_learned_anew_answers_as_recorded(forgot):
+    """The cheapest of the recorded trainings, on a part of what it answered."""
+    system = "full, 1e-05, seed 1"
+    lm = ll.load_lm()
+    with efficiency.fast_products():
+        forgetting.learn(lm, "full", 1e-5, 1)
+    some = forgetting.some().head(60)
+    task = ll.Task("reviews", some, forgetting.PROMPT, forgetting.WORDS)
+    anew = ll.evaluate(task, lm, system=system)
+    then = forgot[(forgot.system == system) & (forgot.task == "reviews")].head(60)
+    assert (anew.prediction.to_numpy() == then.prediction.to_numpy()).mean() > 0.9
+    untrained = forgot[(forgot.system == "untrained") & (forgot.task == "reviews")].head(60)
+    moved = abs(untrained.loglik.to_numpy() - then.loglik.to_numpy()).mean()
+    assert abs(anew.loglik.to_numpy() - then.loglik.to_numpy()).mean() < moved / 10
