@@ -1,4 +1,4 @@
-"""The article's first listing, as written and as it should be, over ten seeds. Half an hour.
+"""The article's first listing, as written and as it should be, over ten seeds. An hour.
 
 MiniLM, loaded by the listing's own class, learns from 400 reviews of the training films: three
 epochs in batches of 16. "as written" adds lambda times the squares of all weights to the loss and
@@ -23,8 +23,8 @@ from transformers.utils import logging
 import lleval_lib as ll
 
 TRAIN, VALIDATION, EPOCHS, BATCH, RATE, DECAY = 400, 400, 3, 16, 2e-5, 0.01
-LAMBDA = 1e-5  # the one of LAMBDAS at which the listing prints a loss like the article's
-LAMBDAS = (1e-5, 1e-2, 1e-4)
+LAMBDA = 1e-5  # the power of ten at which the listing prints a loss like the article's
+LARGER = 1e-2
 BEST = 1e-4  # what the validation reviews of experiments/efficiency.py chose
 STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)  # of the logistic regressions, chosen on validation
 
@@ -38,7 +38,7 @@ SYSTEMS = (
     *(f"{method}, seed {seed}" for method in ("words", "probe") for seed in range(10)),
     *(_name(*row, seed) for seed in range(10) for row in ROWS),
     *(_name("as written", LAMBDA, BEST, seed) for seed in range(5)),
-    *(_name("as written", lam, RATE, seed) for lam in LAMBDAS if lam != LAMBDA for seed in (0, 1)),
+    _name("as written", LARGER, RATE, 0),
 )
 
 
