@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from transformers import DistilBertConfig, DistilBertModel
 
 import lleval_lib as ll
 from lleval_lib import records as records_module
@@ -23,6 +24,7 @@ import alpaca_errors  # noqa: E402
 import efficiency  # noqa: E402
 import forgetting  # noqa: E402
 import formats  # noqa: E402
+import listing  # noqa: E402
 import promises  # noqa: E402
 import record  # noqa: E402
 import reviews  # noqa: E402
@@ -216,7 +218,8 @@ def test_the_list_of_experiments(capsys):
     lines = capsys.readouterr().out.splitlines()
     names = [line.partition(":")[0] for line in lines]
     assert names == [
-        *("alpaca_errors", "efficiency", "forgetting", "formats", "promises", "reviews"),
+        *("alpaca_errors", "efficiency", "forgetting", "formats", "listing", "promises"),
+        "reviews",
     ]
     assert lines[-1].startswith("reviews: Ten systems read film reviews")
 
@@ -547,3 +550,67 @@ def test_a_model_that_learned_anew_answers_as_recorded(forgot):
     untrained = forgot[(forgot.system == "untrained") & (forgot.task == "reviews")].head(60)
     moved = abs(untrained.loglik.to_numpy() - then.loglik.to_numpy()).mean()
     assert abs(anew.loglik.to_numpy() - then.loglik.to_numpy()).mean() < moved / 10
+
+
+# The listing
+
+
+@pytest.fixture(scope="module")
+def listed():
+    records = ll.load_records("listing")
+    named = records.system.str.rsplit(", seed ", n=1)
+    return records.assign(row=named.str[0], seed=named.str[1])
+
+
+def test_every_row_of_the_listing_answers_every_review(listed):
+    assert listed.system.unique().tolist() == list(listing.SYSTEMS)
+    for task in ("validation", "test"):
+        items = listing.asked(task)
+        for _, rows in listed[listed.task == task].groupby("system"):
+            assert rows.item_id.to_list() == items.item_id.to_list()
+            assert rows.target.to_list() == items.target.to_list()
+    assert (listed.score == (listed.prediction == listed.target)).all()
+    seeds = listed.groupby("row").seed.nunique()
+    for method, lam, rate in listing.ROWS:
+        assert seeds[f"{method}, {lam:g}, {rate:g}"] == 10
+    assert seeds["words"] == seeds["probe"] == 10
+
+
+def test_what_the_listing_would_have_printed(listed):
+    """A loss like the article's, at the lambda that is taken, is loss and penalty."""
+    rows = listed[listed.row.str.startswith("as written")].drop_duplicates("system")
+    lam = rows.row.str.split(", ").str[1].astype(float)
+    penalty = rows.printed_loss - rows.cross_entropy
+    # The weights shrink within the last epoch, whose mean this is.
+    assert (penalty / (lam * rows.squares)).between(1, 1.05).all()
+    taken = rows[rows.row == f"as written, {listing.LAMBDA:g}, {listing.RATE:g}"]
+    assert taken.printed_loss.between(1.2, 1.7).all()
+
+
+@pytest.mark.slow
+def test_the_listing_run_anew_answers_as_recorded(listed):
+    system = "no penalty, 0, 2e-05, seed 0"
+    anew = listing.build(system)
+    then = listed[listed.system == system]
+    assert (anew.prediction.to_numpy() == then.prediction.to_numpy()).mean() > 0.95
+    seeds = listed[(listed.row == "no penalty, 0, 2e-05") & (listed.task == "test")]
+    spread = seeds.groupby("seed").score.mean().std()
+    found = anew.score[anew.task == "test"].mean()
+    assert abs(found - then.score[then.task == "test"].mean()) < max(0.01, 2 * spread)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["as written", "corrected"])
+def test_the_listing_takes_the_class_of_distilbert(method, tmp_path, monkeypatch):
+    """The same code trains a tiny model of the class of distilbert-base-uncased, from a folder."""
+    config = DistilBertConfig(dim=16, n_layers=1, n_heads=2, hidden_dim=32)
+    DistilBertModel(config).save_pretrained(tmp_path)
+    ll.load_encoder().processor.save_pretrained(tmp_path)
+    tiny = ll.load_encoder(str(tmp_path))
+    monkeypatch.setattr(ll, "load_encoder", lambda: tiny)
+    monkeypatch.setattr(listing, "TRAIN", 32)
+    model, tokenizer, facts = listing.trained(method, 1e-5, 1e-3, 0)
+    assert type(model).__name__ == "DistilBertForSequenceClassification"
+    assert 0 < facts["cross_entropy"] < 1
+    assert facts["moved"] > 0
+    assert np.isfinite(listing.margin(model, tokenizer, ["A fine film.", "No."])).all()
