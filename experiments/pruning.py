@@ -3,12 +3,14 @@
 Five seeds of chapter 4's full fine-tuning (`efficiency.py`), and from each: the same weights with
 32-bit products in place of bfloat16 ones; the smallest weights of the six layers' 36 matrices, or
 random ones, set to zero, in one go; whole heads and neurons removed, so that the matrices are
-smaller; and half of the weights set to zero, and as a control none, after 500 more reviews.
+smaller. Two of the seeds have larger shares, too, and half of the weights set to zero, and as a
+control none, after 500 more reviews.
 
 Stated before the recording. *Unchanged* means an accuracy within MARGIN of the dense model's. A
 share is chosen on the 600 validation reviews: the largest of MAGNITUDE up to which the mean over
 the seeds never falls by more than half of MARGIN. The 2,367 test reviews then say by two one-sided
-tests, over films and seeds, whether it is unchanged.
+tests, over films and seeds, whether it is unchanged. Stated during the recording, for want of time:
+the seeds 2, 3 and 4 leave out what FURTHER names.
 """
 
 from copy import deepcopy
@@ -23,21 +25,21 @@ from torch.nn.utils import prune
 
 import lleval_lib as ll
 
-SEEDS = range(5)
+SEEDS, FURTHER_SEEDS = range(5), range(2)
 MARGIN = 0.01
-MAGNITUDE = (0.2, 0.3, 0.4, 0.5)
-RANDOM = (0.1,)
-STRUCTURED = (0.1, 0.25)
-AGAIN = ("dense", "magnitude 0.5")
+MAGNITUDE = (0.2, 0.3, 0.4)
 RATE, MORE = 1e-4, 500
 WAYS = (
     *("dense", "float32"),
     *(f"magnitude {share}" for share in MAGNITUDE),
-    *(f"random {share}" for share in RANDOM),
-    *(f"structured {share}" for share in STRUCTURED),
-    *(f"{way} again" for way in AGAIN),
+    *("random 0.1", "structured 0.1"),
 )
-SYSTEMS = tuple(f"{way}, seed {seed}" for seed in SEEDS for way in WAYS)
+FURTHER = ("magnitude 0.5", "structured 0.25", "dense again", "magnitude 0.5 again")
+SYSTEMS = tuple(
+    f"{way}, seed {seed}"
+    for seed in SEEDS
+    for way in (WAYS + FURTHER if seed in FURTHER_SEEDS else WAYS)
+)
 
 
 def build(system: str) -> pd.DataFrame:
