@@ -532,11 +532,12 @@ def test_the_dense_models_are_those_of_the_chapter_on_efficiency(sparse, tuned):
         assert (now.prediction.to_numpy() == then.prediction.to_numpy()).mean() > 0.95
 
 
-def test_validation_chose_the_share(sparse):
-    """The largest up to which the mean over the seeds never falls by half of the margin."""
+def test_validation_chose_no_share(sparse):
+    """None keeps the mean over the seeds within half of the margin; 20% misses it barely."""
     means = sparse[sparse.task == "validation"].groupby("way").score.mean()
-    falls = [means["dense"] - means[f"magnitude {s}"] > pruning.MARGIN / 2 for s in (0.2, 0.3, 0.4)]
-    assert falls == [False, True, True]
+    falls = [means["dense"] - means[f"magnitude {share}"] for share in pruning.MAGNITUDE]
+    assert min(falls) == falls[0] > pruning.MARGIN / 2
+    assert falls[0] < pruning.MARGIN / 2 + 0.001
 
 
 def test_a_removed_unit_is_one_set_to_zero():
