@@ -3,6 +3,7 @@
 import os
 import sys
 import tomllib
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ import forgetting  # noqa: E402
 import formats  # noqa: E402
 import listing  # noqa: E402
 import promises  # noqa: E402
+import pruning  # noqa: E402
 import record  # noqa: E402
 import reviews  # noqa: E402
 
@@ -217,10 +219,7 @@ def test_the_list_of_experiments(capsys):
     record.main([])
     lines = capsys.readouterr().out.splitlines()
     names = [line.partition(":")[0] for line in lines]
-    assert names == [
-        *("alpaca_errors", "efficiency", "forgetting", "formats", "listing", "promises"),
-        "reviews",
-    ]
+    assert names == sorted(path.stem for path in RESULTS.glob("*.parquet"))  # all recorded
     assert lines[-1].startswith("reviews: Ten systems read film reviews")
 
 
@@ -614,3 +613,68 @@ def test_the_listing_takes_the_class_of_distilbert(method, tmp_path, monkeypatch
     assert 0 < facts["cross_entropy"] < 1
     assert facts["moved"] > 0
     assert np.isfinite(listing.margin(model, tokenizer, ["A fine film.", "No."])).all()
+
+
+# Pruning ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sparse():
+    table = ll.load_records("pruning")
+    return table.join(table.system.str.extract(r"(?P<way>.+), seed (?P<seed>\d)"))
+
+
+def test_every_pruned_model_answers_the_same_reviews(sparse):
+    assert sparse.system.unique().tolist() == list(pruning.SYSTEMS)
+    for (system, split), rows in sparse.groupby(["system", "task"]):
+        assert rows.item_id.tolist() == efficiency.asked(split).item_id.tolist(), system
+    answered = sparse.groupby("way").task.unique().map(list)
+    assert answered.pop("float32") == ["validation"]
+    assert all(splits == ["validation", "test"] for splits in answered)
+    assert ((sparse.prediction == sparse.target) == sparse.score).all()
+
+
+def test_the_dense_models_are_those_of_the_chapter_on_efficiency(sparse, tuned):
+    full = tuned[(tuned.method == "full") & (tuned.rate == f"{pruning.RATE:g}")]
+    for seed, then in full.groupby("seed"):
+        now = sparse[sparse.system == f"dense, seed {seed}"]
+        assert (now.prediction.to_numpy() == then.prediction.to_numpy()).mean() > 0.95
+
+
+def test_validation_chose_no_share(sparse):
+    """None keeps the mean over the seeds within half of the margin; 20% misses it barely."""
+    means = sparse[sparse.task == "validation"].groupby("way").score.mean()
+    falls = [means["dense"] - means[f"magnitude {share}"] for share in pruning.MAGNITUDE]
+    assert min(falls) == falls[0] > pruning.MARGIN / 2
+    assert falls[0] < pruning.MARGIN / 2 + 0.001
+
+
+def test_a_removed_unit_is_one_set_to_zero():
+    """The smaller matrices compute what the large ones do without those heads and neurons."""
+    model = efficiency.prepared("full").eval()
+    small = deepcopy(model)
+    pruning.shrink(small, 0.25)
+    for layer in model.encoder.encoder.layer:
+        value, out = layer.attention.self.value, layer.attention.output.dense
+        parts = out.weight.unflatten(1, (12, 32)).detach()
+        strength = value.weight.unflatten(0, (12, 32)).norm(dim=(1, 2)) * parts.norm(dim=(0, 2))
+        parts[:, strength.argsort()[:3]] = 0
+        out.weight.data = parts.flatten(1)
+        first, second = layer.intermediate.dense, layer.output.dense
+        strength = first.weight.norm(dim=1) * second.weight.norm(dim=0)
+        second.weight.data[:, strength.argsort()[: round(0.25 * len(strength))]] = 0
+    texts = ["A film that never ends.", "See it twice!"]
+    removed = sum(p.numel() for p in model.parameters()) - sum(
+        p.numel() for p in small.parameters()
+    )
+    assert removed > 2_600_000
+    expected = model.predict(texts)["fresh"]
+    assert small.predict(texts)["fresh"] == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_a_model_pruned_anew_answers_as_recorded(sparse):
+    system = "structured 0.25, seed 0"
+    anew = pruning.build(system)
+    then = sparse[sparse.system == system]
+    assert (anew.prediction.to_numpy() == then.prediction.to_numpy()).mean() > 0.95
