@@ -557,6 +557,9 @@ def test_a_summariser_trained_anew_answers_as_recorded(summed):
     same = anew.prediction.to_numpy() == then.prediction.to_numpy()
     told = (then.task == "aspect, test").to_numpy()
     assert same[told].mean() > 0.95
+    # Decay makes no zeros.
+    model = aclsum.trained("shared", aclsum.DECAY, 2, ["keep", "aspect"])
+    assert all((weights != 0).all() for weights in model.parameters() if weights.ndim > 1)
     seeds = summed[summed.system.str.startswith("shared, 0, ")]
     seeds = seeds[seeds.task == "summary, test"].groupby("system").score.mean()
     assert anew.score[~told].mean() == pytest.approx(seeds[system], abs=max(0.5, 2 * seeds.std()))
