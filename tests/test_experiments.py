@@ -1,8 +1,10 @@
 """The recorded results are what the systems really say: a sample is scored anew."""
 
 import os
+import re
 import sys
 import tomllib
+from collections import Counter
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "lleval_lib" / "results"
 sys.path.insert(0, str(ROOT / "experiments"))
 
+import aclsum  # noqa: E402
 import alpaca_errors  # noqa: E402
 import efficiency  # noqa: E402
 import forgetting  # noqa: E402
@@ -219,6 +222,8 @@ def test_the_list_of_experiments(capsys):
     record.main([])
     lines = capsys.readouterr().out.splitlines()
     names = [line.partition(":")[0] for line in lines]
+    assert names == sorted(path.stem for path in RESULTS.glob("*.parquet"))  # all recorded
+
     assert names == sorted(path.stem for path in RESULTS.glob("*.parquet"))  # all recorded
     assert lines[-1].startswith("reviews: Ten systems read film reviews")
 
@@ -678,3 +683,62 @@ def test_a_model_pruned_anew_answers_as_recorded(sparse):
     anew = pruning.build(system)
     then = sparse[sparse.system == system]
     assert (anew.prediction.to_numpy() == then.prediction.to_numpy()).mean() > 0.95
+
+
+# Summaries of papers ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def summed():
+    return ll.load_records("aclsum")
+
+
+def test_every_summariser_reads_the_same_papers(summed):
+    assert summed.system.unique().tolist() == list(aclsum.SYSTEMS)
+    table = aclsum.split("test")
+    for system, rows in summed[summed.task == "summary, test"].groupby("system"):
+        assert rows.item_id.tolist() == table.paper.unique().tolist(), system
+        assert (rows.prediction.str.split().str.len() == aclsum.K).all(), system
+        assert (rows.score == rows["rouge1 plain F"]).all(), system
+    about = table[table.about >= 0]
+    trained = [name for name in aclsum.SYSTEMS if name not in aclsum.BASELINES]
+    told = summed[summed.task == "aspect, test"]
+    assert told.system.unique().tolist() == trained
+    for system, rows in told.groupby("system"):
+        assert rows.item_id.tolist() == about.item_id.tolist(), system
+        assert ((rows.prediction == rows.target) == rows.score).all(), system
+
+
+def test_the_oracle_is_an_upper_bound_and_chance_a_lower(summed):
+    means = summed[summed.task == "summary, test"].groupby("system").score.mean()
+    assert means.idxmax() == "oracle"
+    assert means["random, seed 0"] < means["lead"]
+
+
+def test_rouge_of_the_recorded_choice(summed):
+    """One paper of three systems, by counting common words."""
+    papers = dict(tuple(aclsum.split("test").groupby("paper")))
+    for system in ("lead", "oracle", "shared, 0, seed 0"):
+        rows = summed[(summed.system == system) & (summed.task == "summary, test")]
+        row, paper = rows.iloc[7], papers[rows.item_id.iloc[7]]
+        chosen = [paper.index[int(place)] for place in row.prediction.split()]
+        pair = aclsum.joined(paper, chosen), aclsum.reference(paper)
+        a, b = (Counter(re.findall("[a-z0-9]+", text.lower())) for text in pair)
+        f = 200 * (a & b).total() / (a.total() + b.total())
+        assert row.score == pytest.approx(f, abs=0.006)
+
+
+@pytest.mark.slow
+def test_a_summariser_trained_anew_answers_as_recorded(summed):
+    system = "shared, 0, seed 2"
+    anew = aclsum.build(system)
+    then = summed[summed.system == system]
+    same = anew.prediction.to_numpy() == then.prediction.to_numpy()
+    told = (then.task == "aspect, test").to_numpy()
+    assert same[told].mean() > 0.95
+    # Decay makes no zeros.
+    model = aclsum.trained("shared", aclsum.DECAY, 2, ["keep", "aspect"])
+    assert all((weights != 0).all() for weights in model.parameters() if weights.ndim > 1)
+    seeds = summed[summed.system.str.startswith("shared, 0, ")]
+    seeds = seeds[seeds.task == "summary, test"].groupby("system").score.mean()
+    assert anew.score[~told].mean() == pytest.approx(seeds[system], abs=max(0.5, 2 * seeds.std()))
