@@ -29,7 +29,7 @@ SECTIONS = {
         "online",
         "sequential",
     ),
-    "Training": ("penalties",),
+    "Training": ("training", "heads", "penalties", "latency"),
     "Logs, reports, figures": (
         *("logs", "logs_lm_eval", "logs_inspect", "logs_every_eval_ever"),
         *("logs_every_eval_ever_write", "report", "tables", "plots"),
