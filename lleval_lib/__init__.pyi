@@ -1,5 +1,7 @@
 # The public names, one a line with its module: for lazy_loader, editors and type checkers.
 from .bootstrap import bootstrap_interval as bootstrap_interval
+from .combining import minimum_variance_weights as minimum_variance_weights
+from .combining import pool_probabilities as pool_probabilities
 from .crossval import ResampledComparison as ResampledComparison
 from .crossval import resampled_t_test as resampled_t_test
 from .datasets.aclsum import load_aclsum as load_aclsum
@@ -11,6 +13,9 @@ from .datasets.reviews import load_plots as load_plots
 from .datasets.reviews import load_reviews as load_reviews
 from .exercises import check as check
 from .fetching import fetch as fetch
+from .fusion import Fused as Fused
+from .fusion import fusion as fusion
+from .fusion import image_encoder as image_encoder
 from .heads import Heads as Heads
 from .intervals import macro_interval as macro_interval
 from .intervals import mean_interval as mean_interval
@@ -27,6 +32,8 @@ from .many import compare_all as compare_all
 from .many import friedman_test as friedman_test
 from .many import nemenyi_difference as nemenyi_difference
 from .many import rank_intervals as rank_intervals
+from .modalities import emap as emap
+from .modalities import permute_within as permute_within
 from .models import LM as LM
 from .models import Encoder as Encoder
 from .models import load_encoder as load_encoder
