@@ -570,7 +570,7 @@ def test_uncertainty_weights_are_least_where_the_variance_is_the_loss():
 
 @pytest.mark.slow
 def test_a_task_learned_anew_answers_as_recorded(multi):
-    option, rate = multitask.BEST["source alone"]
+    _, rate = multitask.BEST["source alone"]
     system = f"source alone, {rate:g}, seed 0"
     anew, then = multitask.build(system), multi[multi.system == system]
     assert (anew.prediction.to_numpy() == then.prediction.to_numpy()).mean() > 0.95
