@@ -84,6 +84,8 @@ from .results import Comparison as Comparison
 from .results import Interval as Interval
 from .results import TestResult as TestResult
 from .results import table as table
+from .runs import RunsInterval as RunsInterval
+from .runs import runs_interval as runs_interval
 from .scoring import embed as embed
 from .scoring import generate as generate
 from .scoring import loglikelihood as loglikelihood

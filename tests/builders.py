@@ -104,6 +104,7 @@ CALLS = {
     "accuracy_power": partial(ll.accuracy_power, 20, 0.1, 0.2),
     "variance_parts": partial(ll.variance_parts, [[1, 1], [0, 1], [0, 0]]),
     "resampled_t_test": partial(ll.resampled_t_test, OTHER, 80, 20),
+    "runs_interval": partial(ll.runs_interval, [[1, 1, 0], [0, 1, 0], [0, 0, 0], [1, 1, 1]]),
     "sample_ratio_test": partial(ll.sample_ratio_test, [600, 400]),
     "group_difference": partial(ll.group_difference, SCORES, TREATED),
     "cuped": partial(ll.cuped, [1.0, 0.0, 3.0, 1.0], [0.0, 1.0, 0.5, 2.0], TREATED),

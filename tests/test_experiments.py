@@ -1,8 +1,11 @@
 """The recorded results are what the systems really say: a sample is scored anew."""
 
 import os
+import re
 import sys
 import tomllib
+from collections import Counter
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from transformers import DistilBertConfig, DistilBertModel
 
 import lleval_lib as ll
 from lleval_lib import records as records_module
@@ -19,11 +23,17 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "lleval_lib" / "results"
 sys.path.insert(0, str(ROOT / "experiments"))
 
+import aclsum  # noqa: E402
 import alpaca_errors  # noqa: E402
 import efficiency  # noqa: E402
+import forgetting  # noqa: E402
 import formats  # noqa: E402
 import multitask  # noqa: E402
+
+
+import listing  # noqa: E402
 import promises  # noqa: E402
+import pruning  # noqa: E402
 import record  # noqa: E402
 import reviews  # noqa: E402
 
@@ -215,10 +225,10 @@ def test_the_list_of_experiments(capsys):
     record.main([])
     lines = capsys.readouterr().out.splitlines()
     names = [line.partition(":")[0] for line in lines]
-    assert names == [
-        *("alpaca_errors", "efficiency", "forgetting", "formats", "multitask", "promises"),
-        "reviews",
-    ]
+    assert names == sorted(path.stem for path in RESULTS.glob("*.parquet"))  # all recorded
+
+
+    assert names == sorted(path.stem for path in RESULTS.glob("*.parquet"))  # all recorded
     assert lines[-1].startswith("reviews: Ten systems read film reviews")
 
 
@@ -575,3 +585,236 @@ def test_a_task_learned_anew_answers_as_recorded(multi):
     anew, then = multitask.build(system), multi[multi.system == system]
     assert (anew.prediction.to_numpy() == then.prediction.to_numpy()).mean() > 0.95
     assert anew.score.mean() == pytest.approx(then.score.mean(), abs=0.02)
+
+
+# Forgetting ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def forgot():
+    return ll.load_records("forgetting")
+
+
+def test_every_model_answers_the_same_reviews_and_reads_the_same_texts(forgot):
+    assert forgot.system.unique().tolist() == list(forgetting.SYSTEMS)
+    asked = {"reviews": forgetting.some(), **{t: f() for t, f in forgetting.OTHERS.items()}}
+    for (system, task), rows in forgot.groupby(["system", "task"]):
+        assert rows.item_id.tolist() == asked[task].item_id.tolist(), system
+        if task != "reviews":
+            assert rows.bytes.tolist() == [len(text.encode()) for text in asked[task].text]
+    learned = reviews.items("train").cluster
+    assert not set(forgetting.plots().cluster) & set(learned)
+
+
+@pytest.mark.slow
+def test_what_the_untrained_model_reads_costs_as_recorded(forgot):
+    lm = ll.load_lm()
+    texts = forgetting.papers().head(10)
+    anew = forgetting.reading(lm, "untrained", "papers", lambda: texts)
+    then = forgot[(forgot.system == "untrained") & (forgot.task == "papers")].head(10)
+    assert anew.score.to_numpy() == pytest.approx(then.score.to_numpy(), abs=0.05)
+
+
+@pytest.mark.slow
+def test_a_model_that_learned_anew_answers_as_recorded(forgot):
+    """The cheapest of the recorded trainings, on a part of what it answered."""
+    system = "full, 1e-05, seed 1"
+    lm = ll.load_lm()
+    with efficiency.fast_products():
+        forgetting.learn(lm, "full", 1e-5, 1)
+    some = forgetting.some().head(60)
+    task = ll.Task("reviews", some, forgetting.PROMPT, forgetting.WORDS)
+    anew = ll.evaluate(task, lm, system=system)
+    then = forgot[(forgot.system == system) & (forgot.task == "reviews")].head(60)
+    assert (anew.prediction.to_numpy() == then.prediction.to_numpy()).mean() > 0.9
+    untrained = forgot[(forgot.system == "untrained") & (forgot.task == "reviews")].head(60)
+    moved = abs(untrained.loglik.to_numpy() - then.loglik.to_numpy()).mean()
+    assert abs(anew.loglik.to_numpy() - then.loglik.to_numpy()).mean() < moved / 10
+
+
+# The listing
+
+
+@pytest.fixture(scope="module")
+def listed():
+    records = ll.load_records("listing")
+    named = records.system.str.rsplit(", seed ", n=1)
+    return records.assign(row=named.str[0], seed=named.str[1])
+
+
+def test_every_row_of_the_listing_answers_every_review(listed):
+    assert listed.system.unique().tolist() == list(listing.SYSTEMS)
+    for task in ("validation", "test"):
+        items = listing.asked(task)
+        for _, rows in listed[listed.task == task].groupby("system"):
+            assert rows.item_id.to_list() == items.item_id.to_list()
+            assert rows.target.to_list() == items.target.to_list()
+    assert (listed.score == (listed.prediction == listed.target)).all()
+    seeds = listed.groupby("row").seed.nunique()
+    for method, lam, rate in listing.ROWS:
+        assert seeds[f"{method}, {lam:g}, {rate:g}"] == 10
+    assert seeds["words"] == seeds["probe"] == 10
+
+
+def test_what_the_listing_would_have_printed(listed):
+    """A loss like the article's, at the lambda that is taken, is loss and penalty."""
+    rows = listed[listed.row.str.startswith("as written")].drop_duplicates("system")
+    lam = rows.row.str.split(", ").str[1].astype(float)
+    penalty = rows.printed_loss - rows.cross_entropy
+    # The weights shrink within the last epoch, whose mean this is.
+    assert (penalty / (lam * rows.squares)).between(1, 1.05).all()
+    taken = rows[rows.row == f"as written, {listing.LAMBDA:g}, {listing.RATE:g}"]
+    assert taken.printed_loss.between(1.2, 1.7).all()
+
+
+@pytest.mark.slow
+def test_the_listing_run_anew_answers_as_recorded(listed):
+    system = "no penalty, 0, 2e-05, seed 0"
+    anew = listing.build(system)
+    then = listed[listed.system == system]
+    assert (anew.prediction.to_numpy() == then.prediction.to_numpy()).mean() > 0.95
+    seeds = listed[(listed.row == "no penalty, 0, 2e-05") & (listed.task == "test")]
+    spread = seeds.groupby("seed").score.mean().std()
+    found = anew.score[anew.task == "test"].mean()
+    assert abs(found - then.score[then.task == "test"].mean()) < max(0.01, 2 * spread)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["as written", "corrected"])
+def test_the_listing_takes_the_class_of_distilbert(method, tmp_path, monkeypatch):
+    """The same code trains a tiny model of the class of distilbert-base-uncased, from a folder."""
+    config = DistilBertConfig(dim=16, n_layers=1, n_heads=2, hidden_dim=32)
+    DistilBertModel(config).save_pretrained(tmp_path)
+    ll.load_encoder().processor.save_pretrained(tmp_path)
+    tiny = ll.load_encoder(str(tmp_path))
+    monkeypatch.setattr(ll, "load_encoder", lambda: tiny)
+    monkeypatch.setattr(listing, "TRAIN", 32)
+    model, tokenizer, facts = listing.trained(method, 1e-5, 1e-3, 0)
+    assert type(model).__name__ == "DistilBertForSequenceClassification"
+    assert 0 < facts["cross_entropy"] < 1
+    assert facts["moved"] > 0
+    assert np.isfinite(listing.margin(model, tokenizer, ["A fine film.", "No."])).all()
+
+
+# Pruning ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sparse():
+    table = ll.load_records("pruning")
+    return table.join(table.system.str.extract(r"(?P<way>.+), seed (?P<seed>\d)"))
+
+
+def test_every_pruned_model_answers_the_same_reviews(sparse):
+    assert sparse.system.unique().tolist() == list(pruning.SYSTEMS)
+    for (system, split), rows in sparse.groupby(["system", "task"]):
+        assert rows.item_id.tolist() == efficiency.asked(split).item_id.tolist(), system
+    answered = sparse.groupby("way").task.unique().map(list)
+    assert answered.pop("float32") == ["validation"]
+    assert all(splits == ["validation", "test"] for splits in answered)
+    assert ((sparse.prediction == sparse.target) == sparse.score).all()
+
+
+def test_the_dense_models_are_those_of_the_chapter_on_efficiency(sparse, tuned):
+    full = tuned[(tuned.method == "full") & (tuned.rate == f"{pruning.RATE:g}")]
+    for seed, then in full.groupby("seed"):
+        now = sparse[sparse.system == f"dense, seed {seed}"]
+        assert (now.prediction.to_numpy() == then.prediction.to_numpy()).mean() > 0.95
+
+
+def test_validation_chose_no_share(sparse):
+    """None keeps the mean over the seeds within half of the margin; 20% misses it barely."""
+    means = sparse[sparse.task == "validation"].groupby("way").score.mean()
+    falls = [means["dense"] - means[f"magnitude {share}"] for share in pruning.MAGNITUDE]
+    assert min(falls) == falls[0] > pruning.MARGIN / 2
+    assert falls[0] < pruning.MARGIN / 2 + 0.001
+
+
+def test_a_removed_unit_is_one_set_to_zero():
+    """The smaller matrices compute what the large ones do without those heads and neurons."""
+    model = efficiency.prepared("full").eval()
+    small = deepcopy(model)
+    pruning.shrink(small, 0.25)
+    for layer in model.encoder.encoder.layer:
+        value, out = layer.attention.self.value, layer.attention.output.dense
+        parts = out.weight.unflatten(1, (12, 32)).detach()
+        strength = value.weight.unflatten(0, (12, 32)).norm(dim=(1, 2)) * parts.norm(dim=(0, 2))
+        parts[:, strength.argsort()[:3]] = 0
+        out.weight.data = parts.flatten(1)
+        first, second = layer.intermediate.dense, layer.output.dense
+        strength = first.weight.norm(dim=1) * second.weight.norm(dim=0)
+        second.weight.data[:, strength.argsort()[: round(0.25 * len(strength))]] = 0
+    texts = ["A film that never ends.", "See it twice!"]
+    removed = sum(p.numel() for p in model.parameters()) - sum(
+        p.numel() for p in small.parameters()
+    )
+    assert removed > 2_600_000
+    expected = model.predict(texts)["fresh"]
+    assert small.predict(texts)["fresh"] == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_a_model_pruned_anew_answers_as_recorded(sparse):
+    system = "structured 0.25, seed 0"
+    anew = pruning.build(system)
+    then = sparse[sparse.system == system]
+    assert (anew.prediction.to_numpy() == then.prediction.to_numpy()).mean() > 0.95
+
+
+# Summaries of papers ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def summed():
+    return ll.load_records("aclsum")
+
+
+def test_every_summariser_reads_the_same_papers(summed):
+    assert summed.system.unique().tolist() == list(aclsum.SYSTEMS)
+    table = aclsum.split("test")
+    for system, rows in summed[summed.task == "summary, test"].groupby("system"):
+        assert rows.item_id.tolist() == table.paper.unique().tolist(), system
+        assert (rows.prediction.str.split().str.len() == aclsum.K).all(), system
+        assert (rows.score == rows["rouge1 plain F"]).all(), system
+    about = table[table.about >= 0]
+    trained = [name for name in aclsum.SYSTEMS if name not in aclsum.BASELINES]
+    told = summed[summed.task == "aspect, test"]
+    assert told.system.unique().tolist() == trained
+    for system, rows in told.groupby("system"):
+        assert rows.item_id.tolist() == about.item_id.tolist(), system
+        assert ((rows.prediction == rows.target) == rows.score).all(), system
+
+
+def test_the_oracle_is_an_upper_bound_and_chance_a_lower(summed):
+    means = summed[summed.task == "summary, test"].groupby("system").score.mean()
+    assert means.idxmax() == "oracle"
+    assert means["random, seed 0"] < means["lead"]
+
+
+def test_rouge_of_the_recorded_choice(summed):
+    """One paper of three systems, by counting common words."""
+    papers = dict(tuple(aclsum.split("test").groupby("paper")))
+    for system in ("lead", "oracle", "shared, 0, seed 0"):
+        rows = summed[(summed.system == system) & (summed.task == "summary, test")]
+        row, paper = rows.iloc[7], papers[rows.item_id.iloc[7]]
+        chosen = [paper.index[int(place)] for place in row.prediction.split()]
+        pair = aclsum.joined(paper, chosen), aclsum.reference(paper)
+        a, b = (Counter(re.findall("[a-z0-9]+", text.lower())) for text in pair)
+        f = 200 * (a & b).total() / (a.total() + b.total())
+        assert row.score == pytest.approx(f, abs=0.006)
+
+
+@pytest.mark.slow
+def test_a_summariser_trained_anew_answers_as_recorded(summed):
+    system, table = f"shared, {aclsum.DECAY:g}, seed 2", aclsum.split("test")
+    with efficiency.fast_products():
+        model = aclsum.trained("shared", aclsum.DECAY, 2, ["keep", "aspect"])
+        logits = model.predict(*aclsum.lower("test"))
+    # Decay makes no zeros.
+    assert all((weights != 0).all() for weights in model.parameters() if weights.ndim > 1)
+    then = summed[summed.system == system].set_index("task")
+    one = (table.about >= 0).to_numpy()
+    told = aclsum.aspects(system, "test", table[one], logits["aspect"][one]).prediction
+    assert (told.to_numpy() == then.loc["aspect, test"].prediction.to_numpy()).mean() > 0.95
+    found = aclsum.summaries(system, "test", logits["keep"][:, 0]).score.mean()
+    assert found == pytest.approx(then.loc["summary, test"].score.mean(), abs=0.5)

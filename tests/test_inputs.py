@@ -60,7 +60,12 @@ ARRAYS = {
     "denominator": lambda x: ll.ratio_interval(SCORES, x),
     "expected": lambda x: ll.sample_ratio_test([6, 4], x),
 }
-CLUSTERED = {*ONE, *TWO, *MANY, "ratio_interval", "bootstrap_interval", "group_difference", "cuped"}
+CLUSTERED = {
+    *ONE,
+    *TWO,
+    *MANY,
+    *("ratio_interval", "runs_interval", "bootstrap_interval", "group_difference", "cuped"),
+}
 
 one = pytest.mark.parametrize("call", ONE.values(), ids=ONE)
 two = pytest.mark.parametrize("call", TWO.values(), ids=TWO)
@@ -74,7 +79,7 @@ two_clustered = pytest.mark.parametrize(
 def test_no_statistic_is_left_out():
     public = set()
     for name in (
-        *("intervals", "bootstrap", "pairs", "many", "planning", "crossval"),
+        *("intervals", "runs", "bootstrap", "pairs", "many", "planning", "crossval"),
         *("online", "sequential"),
     ):
         module = import_module(f"lleval_lib.{name}")

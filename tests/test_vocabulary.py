@@ -36,6 +36,7 @@ RESULTS = {
     "DesignEffect": "design_effect",
     "ResampledComparison": "resampled_t_test",
     "Cuped": "cuped",
+    "RunsInterval": "runs_interval",
 }
 
 every = pytest.mark.parametrize("name", SIGNATURES)
@@ -127,7 +128,7 @@ def test_a_seed_is_that_of_a_generator_which_moves_on(draw):
 
 
 def test_no_class_of_results_is_left_out():
-    statistics = ("results", "pairs", "planning", "crossval", "online")
+    statistics = ("results", "runs", "pairs", "planning", "crossval", "online")
     modules = {f"lleval_lib.{name}" for name in statistics}
     assert {name for name, c in CLASSES.items() if c.__module__ in modules} == set(RESULTS)
 

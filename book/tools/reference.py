@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SECTIONS = {
     "Data and models": ("datasets", "models", "fetching"),
     "From a task to records": ("tasks", "scoring", "perplexity", "records"),
-    "One system, two systems": ("intervals", "bootstrap", "pairs", "results"),
+    "One system, two systems": ("intervals", "runs", "bootstrap", "pairs", "results"),
     "Many systems, plans, learners, users": (
         "many",
         "planning",
@@ -29,7 +29,7 @@ SECTIONS = {
         "online",
         "sequential",
     ),
-    "Training": ("penalties",),
+    "Training": ("training", "heads", "penalties", "latency"),
     "Logs, reports, figures": (
         *("logs", "logs_lm_eval", "logs_inspect", "logs_every_eval_ever"),
         *("logs_every_eval_ever_write", "report", "tables", "plots"),
