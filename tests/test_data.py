@@ -14,11 +14,12 @@ from lleval_lib.datasets.reviews import _split_of_films
 
 reviews, plots, mmlu = map(cache, (ll.load_reviews, ll.load_plots, ll.load_mmlu_dev))
 aclsum, board, judges = map(cache, (ll.load_aclsum, ll.load_alpaca_eval, ll.load_alpaca_judges))
-easy_vqa = cache(ll.load_easy_vqa)
+easy_vqa, drugs = map(cache, (ll.load_easy_vqa, ll.load_drug_reviews))
 
 COLUMNS = {
     reviews: {"item_id", "film", "text", "label", "duplicate", "split"},
     plots: {"item_id", "film", "text"},
+    drugs: {"item_id", "drug", "condition", "text", "label", "split"},
     mmlu: {"item_id", "subject", "question", "choices", "answer", "rationale"},
     aclsum: {"item_id", "paper", "split", "title", "section", "text"}
     | {"challenge", "approach", "outcome"}
@@ -170,6 +171,16 @@ def test_a_question_that_cannot_be_read_is_an_error():
         _row("law", 3, "What?\n(A) a (B) b\nA: Let's think step by step. Hm.")
 
 
+def test_drug_reviews_counts():
+    table = drugs()
+    assert len(table) == 979
+    assert table.label.value_counts().to_dict() == {"positive": 633, "negative": 256, "neutral": 90}
+    names = table.groupby("split").drug.agg(set)
+    assert {s: len(n) for s, n in names.items()} == {"train": 219, "validation": 45, "test": 210}
+    assert len(set.union(*names)) == 474
+    assert not table.text.str.contains("&#|&quot;").any()
+
+
 def test_aclsum_counts():
     table = aclsum()
     assert len(table) == 9_612
@@ -258,6 +269,7 @@ def test_a_count_that_differs_is_an_error():
     [
         ll.load_reviews,
         ll.load_plots,
+        ll.load_drug_reviews,
         ll.load_easy_vqa,
         ll.load_mmlu_dev,
         ll.load_aclsum,
@@ -266,4 +278,4 @@ def test_a_count_that_differs_is_an_error():
     ],
 )
 def test_a_loader_states_source_and_licence(load):
-    assert re.search(r"Source: .*\d{4}.*(MIT|Apache-2\.0)", load.__doc__, re.DOTALL)
+    assert re.search(r"Source: .*\d{4}.*(MIT|Apache-2\.0|CC BY 4\.0)", load.__doc__, re.DOTALL)

@@ -28,6 +28,9 @@ import alpaca_errors  # noqa: E402
 import efficiency  # noqa: E402
 import forgetting  # noqa: E402
 import formats  # noqa: E402
+import multitask  # noqa: E402
+
+
 import listing  # noqa: E402
 import promises  # noqa: E402
 import pruning  # noqa: E402
@@ -222,6 +225,9 @@ def test_the_list_of_experiments(capsys):
     record.main([])
     lines = capsys.readouterr().out.splitlines()
     names = [line.partition(":")[0] for line in lines]
+    assert names == sorted(path.stem for path in RESULTS.glob("*.parquet"))  # all recorded
+
+
     assert names == sorted(path.stem for path in RESULTS.glob("*.parquet"))  # all recorded
     assert lines[-1].startswith("reviews: Ten systems read film reviews")
 
@@ -507,6 +513,78 @@ def test_a_model_tuned_anew_answers_as_recorded(tuned):
     accuracy = seeds.groupby("seed").score.mean()
     found = anew.score[anew.task == "test"].mean()
     assert abs(found - accuracy["0"]) < max(0.01, 2 * accuracy.std())
+
+
+# Multi-task ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def multi():
+    table = ll.load_records("multitask")
+    parts = table.system.str.extract(r"(?P<method>[^,]+), (?P<setting>.+), seed (?P<seed>\d)")
+    return table.join(parts)
+
+
+def test_every_multitask_model_answers_the_same_items(multi):
+    assert multi.system.unique().tolist() == list(multitask.SYSTEMS)
+    for (system, name), rows in multi.groupby(["system", "task"]):
+        task, _, split = name.partition(" ")
+        if task in multitask.TASKS:
+            items = multitask.data(split)[task]
+            assert rows.item_id.tolist() == items.item_id.tolist(), system
+            assert rows.target.tolist() == items.target.tolist(), system
+            assert ((rows.prediction == rows.target) == rows.score).all()
+
+
+def test_no_item_and_no_cluster_is_in_two_splits():
+    for task in multitask.TASKS:
+        parts = [multitask.data(split)[task] for split in multitask.ASKED]
+        for column in ("item_id", "cluster"):
+            known = [set(part[column]) for part in parts]
+            assert len(set.union(*known)) == sum(map(len, known)), (task, column)
+
+
+def test_plots_and_reviews_have_the_same_lengths():
+    for split in multitask.ASKED:
+        table = multitask.data(split)["source"]
+        words = table.text.str.split().str.len().groupby(table.target).apply(sorted)
+        assert np.mean(np.array(words["plot"]) == words["review"]) > 0.9
+
+
+def test_validation_chose_the_settings(multi):
+    """By the mean over tasks of the mean log-likelihood, in the trials of seed 0."""
+    tried = multi[multi.system.isin(multitask.TRIED) & multi.task.str.endswith(" validation")]
+    means = tried.groupby(["method", "setting", "task"]).loglik.mean()
+    chosen = means.groupby(["method", "setting"]).mean().groupby("method").idxmax().str[1]
+    for method, (option, rate) in multitask.BEST.items():
+        assert chosen[method] == (f"{option}, " if option else "") + f"{rate:g}", method
+        assert len(multi[multi.system.isin(multitask.TRIED) & (multi.method == method)]) > 0
+        rows = multi[(multi.method == method) & (multi.setting == chosen[method])]
+        assert set(rows.seed) == set("01234")
+
+
+def test_surgery_leaves_two_tasks_without_conflict():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        a, b = torch.tensor(rng.normal(size=(2, 5)))
+        total = multitask.project_conflicts([a, b], rng)
+        assert min(float(a @ total), float(b @ total)) > -1e-12
+
+
+def test_uncertainty_weights_are_least_where_the_variance_is_the_loss():
+    s = torch.linspace(-3, 3, 6_001)
+    for loss in (0.2, 0.7, 3.0):
+        best = s[multitask.uncertain(torch.tensor(loss), s).argmin()]
+        assert float(best.exp()) == pytest.approx(loss, rel=0.01)
+
+
+@pytest.mark.slow
+def test_a_task_learned_anew_answers_as_recorded(multi):
+    _, rate = multitask.BEST["source alone"]
+    system = f"source alone, {rate:g}, seed 0"
+    anew, then = multitask.build(system), multi[multi.system == system]
+    assert (anew.prediction.to_numpy() == then.prediction.to_numpy()).mean() > 0.95
+    assert anew.score.mean() == pytest.approx(then.score.mean(), abs=0.02)
 
 
 # Forgetting ---------------------------------------------------------------------------------------
