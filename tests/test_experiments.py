@@ -756,6 +756,7 @@ def tested(looked):
     return looked[looked.task == "test"]
 
 
+@pytest.mark.slow
 def test_every_model_answers_the_same_questions(looked):
     assert looked.system.unique().tolist() == list(modalities.SYSTEMS)
     for (system, split), rows in looked.groupby(["system", "task"]):
@@ -800,6 +801,7 @@ def test_which_questions_name_what_the_image_must_show():
     assert not {"what color is the shape?", "what is the color of the shape?"} & set(named)
 
 
+@pytest.mark.slow
 def test_another_picture_is_counted_by_hand():
     table = pd.DataFrame({"code": [0, 0, 0, 1, 1], "image": [0, 1, 2, 0, 1]})
     table["right"] = [5, 5, 6, 5, 6]
