@@ -37,7 +37,8 @@ def emap(
     text about every image. The result, of the same shape, is the sum f(t) + g(v) that is nearest to
     it in mean square: row mean + column mean - mean. Texts and images that occur several times in
     the data are counted by `text_counts` and `image_counts`. What accuracy it loses against the
-    model is what the model wins by combining them.
+    model says how this model computes, on this scale; what combining is worth on the task is the
+    gain over a model *trained* to be additive, which may be far less.
 
     (Hessel & Lee 2020, "Does my multimodal model learn cross-modal interactions? It's harder to
     tell than you might think!", the empirical multimodally-additive projection; chapter 05.)

@@ -15,12 +15,6 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # Names that came before the chapter that will call them, and its number.
 AWAITED = {
-    "load_easy_vqa": "05",
-    "Fused": "05",
-    "fusion": "05",
-    "image_encoder": "05",
-    "emap": "05",
-    "permute_within": "05",
     "pool_probabilities": "12",
     "minimum_variance_weights": "12",
 }
