@@ -37,6 +37,7 @@ import promises  # noqa: E402
 import pruning  # noqa: E402
 import record  # noqa: E402
 import reviews  # noqa: E402
+import weights  # noqa: E402
 
 BY_LIKELIHOOD = [name for name, how in reviews.ASKED.items() if "written" not in how]
 WRITTEN = [name for name, how in reviews.ASKED.items() if "written" in how]
@@ -901,3 +902,54 @@ def test_a_film_trained_anew_answers_as_recorded(tested):
     assert anew.score.mean() == pytest.approx(means.mean(), abs=0.01 + 3 * means.std())
     assert (anew.prediction.to_numpy() == then.prediction.to_numpy()).mean() > 0.9
     assert (anew.score - anew.additive).mean() > 0.15
+
+
+# The weighted sum of text and image ---------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def fused():
+    table = ll.load_records("weights")
+    return table.join(table.system.str.extract(r"(?P<way>.+), seed (?P<seed>\d)"))
+
+
+def test_every_fused_model_answers_the_same_questions(fused):
+    assert fused.system.unique().tolist() == list(weights.SYSTEMS)
+    for (system, part), rows in fused.groupby(["system", "task"]):
+        table = weights.items(part)
+        assert rows.item_id.tolist() == table.item_id.tolist(), system
+        assert rows.target.tolist() == table.target.tolist(), system
+    assert ((fused.prediction == fused.target) == fused.score).all()
+    test = fused[fused.task == "test"]
+    assert test.cluster.nunique() == weights.TEST_IMAGES
+    assert test[test.way != "image"].filter(regex="_only|_zero").notna().all(axis=None)
+
+
+def test_the_image_hears_no_question(fused):
+    rows = fused[fused.way == "image"]
+    assert (rows.groupby(["system", "task", "cluster"]).prediction.nunique() == 1).all()
+    probabilities = np.exp(rows.filter(like="loglik_")).sum(axis=1)
+    assert probabilities.between(0.9, 1.1).all()  # two decimals of thirteen logarithms
+
+
+def test_only_learned_weights_moved(fused):
+    rows = fused[fused.way != "image"].drop_duplicates("system")
+    start = rows.way.str.extract(r"(0\.\d+)")[0].astype(float)
+    moved = (rows.weight - start).abs()
+    learned = rows.way.str.startswith("learned")
+    assert (moved[~learned] < 1e-6).all()
+    assert (moved[learned] > 0.01).all()
+
+
+def test_validation_chose_the_faster_rate(fused):
+    means = fused[fused.task == "validation"].groupby("way").score.mean()
+    for weight in weights.SLOWER_AT:
+        assert means[f"sum {weight}"] > means[f"sum {weight} slower"]
+
+
+@pytest.mark.slow
+def test_a_fused_model_trained_anew_answers_as_recorded(fused):
+    anew = weights.build("sum 0.7, seed 1").set_index("task").loc["test"]
+    then = fused[fused.task == "test"].groupby("system").score.mean()
+    seeds = [then[f"sum 0.7, seed {seed}"] for seed in weights.SEEDS]
+    assert min(seeds) - 0.02 < anew.score.mean() < max(seeds) + 0.02

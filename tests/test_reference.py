@@ -15,8 +15,6 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # Names that came before the chapter that will call them, and its number.
 AWAITED = {
-    "pool_probabilities": "12",
-    "minimum_variance_weights": "12",
 }
 
 
