@@ -229,7 +229,6 @@ def test_the_list_of_experiments(capsys):
     names = [line.partition(":")[0] for line in lines]
     assert names == sorted(path.stem for path in RESULTS.glob("*.parquet"))  # all recorded
 
-
     assert names == sorted(path.stem for path in RESULTS.glob("*.parquet"))  # all recorded
     assert lines[-1].startswith("reviews: Ten systems read film reviews")
 
