@@ -28,11 +28,9 @@ import alpaca_errors  # noqa: E402
 import efficiency  # noqa: E402
 import forgetting  # noqa: E402
 import formats  # noqa: E402
-import multitask  # noqa: E402
-
-
 import listing  # noqa: E402
 import modalities  # noqa: E402
+import multitask  # noqa: E402
 import promises  # noqa: E402
 import pruning  # noqa: E402
 import record  # noqa: E402
@@ -228,9 +226,7 @@ def test_the_list_of_experiments(capsys):
     lines = capsys.readouterr().out.splitlines()
     names = [line.partition(":")[0] for line in lines]
     assert names == sorted(path.stem for path in RESULTS.glob("*.parquet"))  # all recorded
-
-    assert names == sorted(path.stem for path in RESULTS.glob("*.parquet"))  # all recorded
-    assert lines[-1].startswith("reviews: Ten systems read film reviews")
+    assert any(line.startswith("reviews: Ten systems read film reviews") for line in lines)
 
 
 EXPERIMENT = '''"""Two systems on three items."""
