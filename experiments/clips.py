@@ -89,24 +89,20 @@ def clips(split: str) -> pd.DataFrame:
 
 @cache
 def features(split: str) -> torch.Tensor:
-    """Return the features of the images of easy-VQA's "train" or "test"."""
-    images = ll.load_easy_vqa(split)[1]
+    """Return the features of the images of easy-VQA's "train" or "test", in training units."""
+    images, encode = ll.load_easy_vqa(split)[1], encoder()
     with torch.inference_mode():
         parts = np.array_split(images, len(images) // 250)
-        found = torch.cat([encoder()(part).amax(1) for part in parts]).clone()
-    if split == "test":
-        return (found - mean_and_spread()[0]) / mean_and_spread()[1]
-    mean, spread = found[:FIRST_VALIDATION].mean(0), found[:FIRST_VALIDATION].std(0)
-    return (found - mean) / spread
+        found = torch.cat([encode(part).amax(1) for part in parts])
+    found = found.clone()  # an ordinary tensor, from which a model can learn
+    if split == "train":
+        units.extend((found[:FIRST_VALIDATION].mean(0), found[:FIRST_VALIDATION].std(0)))
+    elif not units:
+        features("train")
+    return (found - units[0]) / units[1]
 
 
-@cache
-def mean_and_spread() -> tuple[torch.Tensor, torch.Tensor]:
-    """Return mean and standard deviation of the training images' features."""
-    images = ll.load_easy_vqa("train")[1][:FIRST_VALIDATION]
-    with torch.inference_mode():
-        found = torch.cat([encoder()(part).amax(1) for part in np.array_split(images, 15)])
-    return found.mean(0), found.std(0)
+units: list[torch.Tensor] = []  # mean and standard deviation of the training images' features
 
 
 @cache
