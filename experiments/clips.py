@@ -39,20 +39,21 @@ MODELS = (
     *("cross-attention, positions", "self-attention, positions", "gru"),
 )
 LONGER = "self-attention, positions"
+FEWER = 3  # seeds of what takes long
 SYSTEMS = (
     *(
         name
         for model in MODELS
         for name in (
             *(f"{model}, rate {rate:g}" for rate in RATES),
-            *(f"{model}, seed {seed}" for seed in SEEDS),
+            *(f"{model}, seed {seed}" for seed in (SEEDS[:FEWER] if model == LONGER else SEEDS)),
         )
     ),
-    *(f"gru, trained shuffled, seed {seed}" for seed in SEEDS),
-    *(f"{LONGER}, long, seed {seed}" for seed in range(2)),
+    *(f"gru, trained shuffled, seed {seed}" for seed in SEEDS[:FEWER]),
+    f"{LONGER}, long, seed 0",
     *(f"neighbour, leak {share:g}" for share in LEAKS),
     "neighbour, leak 1, images apart",
-    *(f"mean, leak {share}, seed {seed}" for share in (0, 1) for seed in SEEDS),
+    *(f"mean, leak 1, seed {seed}" for seed in SEEDS[:FEWER]),
 )
 
 

@@ -35,7 +35,7 @@ def make_clips(
     >>> from lleval_lib import load_easy_vqa
     >>> clips = make_clips(load_easy_vqa("test")[0], rng=0)
     >>> len(clips), clips.pool.nunique(), clips[clips.kind == "order"].question.iloc[0]
-    (3840, 40, 'does red come before yellow?')
+    (3360, 35, 'does teal come before yellow?')
 
     An image of which the questions do not tell both shape and colour is not used.
 
