@@ -9,6 +9,7 @@ import pytest
 
 import lleval_lib as ll
 from lleval_lib.datasets._shared import counted
+from lleval_lib.datasets.clips import _shown
 from lleval_lib.datasets.mmlu import _row
 from lleval_lib.datasets.reviews import _split_of_films
 
@@ -127,6 +128,107 @@ def test_easy_vqa_rows_point_at_the_right_images():
 def test_easy_vqa_names_its_splits():
     with pytest.raises(LookupError, match="no split 'dev'; choose 'train' or 'test'"):
         ll.load_easy_vqa("dev")
+
+
+@cache
+def clips():
+    return ll.make_clips(easy_vqa("test")[0], rng=0)
+
+
+def _frames(table):
+    return table[[f"frame_{i}" for i in range(1, 6)]].to_numpy()
+
+
+def test_shapes_and_colours_of_the_images():
+    """Of 888 of 1,000; and the colour is that of the pixels."""
+    questions, images = easy_vqa("test")
+    shown = _shown(questions)
+    assert len(shown) == 888
+    assert shown.groupby(["shape", "colour"]).ngroups == 24
+    paint = {"red": 0, "green": 1, "blue": 2}
+    for image, colour in shown.colour[shown.colour.isin(paint)].items():
+        drawn = images[image].reshape(-1, 3).astype(int)
+        assert drawn[np.ptp(drawn, axis=1).argmax()].argmax() == paint[colour]
+
+
+def test_questions_that_contradict_each_other_are_refused():
+    questions = easy_vqa("test")[0]
+    told = questions[questions.question == "what is the color of the shape?"].head(1)
+    lie = told.assign(answer="red" if told.answer.item() != "red" else "blue")
+    with pytest.raises(ValueError, match="contradict each other about a colour"):
+        ll.make_clips(pd.concat([questions, lie]))
+
+
+def test_clips_are_balanced_and_each_stays_in_its_pool():
+    table = clips()
+    assert table.item_id.is_unique
+    assert (table.groupby(["pool", "kind"]).size() == 24).all()
+    frames = _frames(table)
+    assert all(len(set(row)) == 5 for row in frames)
+    owners = pd.DataFrame({"image": frames.ravel(), "pool": np.repeat(table.pool, 5)})
+    assert (owners.groupby("image").pool.nunique() == 1).all()
+    for kind, n in {"scene": 3, "count": 4, "order": 2, "change": 2}.items():
+        shares = table[table.kind == kind].answer.value_counts(normalize=True)
+        assert shares.to_numpy() == pytest.approx(np.full(n, 1 / n))
+
+
+def test_the_answers_about_clips_follow_from_the_images():
+    table, shown = clips(), _shown(easy_vqa("test")[0])
+    for row, frames in zip(table.itertuples(), _frames(table), strict=True):
+        shapes, colours = shown["shape"][frames].tolist(), shown.colour[frames].tolist()
+        if row.kind == "scene":
+            assert set(shapes) == {row.answer}
+        elif row.kind == "count":
+            assert shapes.count(row.question.split()[-1][:-1]) == int(row.answer)
+        elif row.kind == "order":
+            first, second = re.findall(r"does (\w+) come before (\w+)\?", row.question)[0]
+            assert colours.count(first) == colours.count(second) == 1
+            assert (colours.index(first) < colours.index(second)) == (row.answer == "yes")
+        else:
+            assert len(set(colours)) == 4
+            assert (colours[0] == colours[-1]) == (row.answer == "yes")
+
+
+def test_one_frame_is_worth_what_chapter_15_says():
+    """By the best rule for what the frame shows, chosen on these very clips."""
+    table, shown = clips(), _shown(easy_vqa("test")[0])
+    order, count = (table[table.kind == kind] for kind in ("order", "count"))
+    pair = order.question.str.extract(r"does (\w+) come before (\w+)\?")
+    shape = count.question.str.split().str[-1].str[:-1]
+    for place, bound in enumerate((0.7, 0.6, 0.5, 0.6, 0.7), start=1):
+        colour = order[f"frame_{place}"].map(shown.colour)
+        sees = (pair[0] == colour) + 2 * (pair[1] == colour)
+        best = pd.crosstab(sees, order.answer).max(axis=1).sum() / len(order)
+        assert best == pytest.approx(bound, abs=0.04)
+        sees = count[f"frame_{place}"].map(shown["shape"]) == shape
+        best = pd.crosstab(sees, count.answer).max(axis=1).sum() / len(count)
+        assert best == pytest.approx(0.4, abs=0.04)
+
+
+def test_twins_have_the_same_frames_and_the_other_answer():
+    table = clips()
+    pairs = table[table.kind.isin(["order", "change"])].groupby("pair")
+    assert (pairs.size() == 2).all()
+    assert (pairs.answer.nunique() == 2).all()
+    assert (pairs.question.nunique() == 1).all()
+    bags = pd.Series([tuple(sorted(row)) for row in _frames(table)], table.index)
+    assert (bags.groupby(table.pair).nunique() == 1).all()
+    # Whoever takes the first of each pair gets no hint from it.
+    first = table[table.kind == "change"].drop_duplicates("pair").answer
+    assert abs((first == "yes").mean() - 0.5) < 0.12
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"per_kind": 13}, "a multiple of 12, such as 24, found 13"),
+        ({"pool": 10}, "pool"),
+        ({"pool": 2_000}, "expected at most"),
+    ],
+)
+def test_clips_that_cannot_be_made(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        ll.make_clips(easy_vqa("test")[0], **arguments)
 
 
 def test_mmlu_dev_counts():

@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT / "experiments"))
 
 import aclsum  # noqa: E402
 import alpaca_errors  # noqa: E402
+import clips  # noqa: E402
 import efficiency  # noqa: E402
 import forgetting  # noqa: E402
 import formats  # noqa: E402
@@ -948,3 +949,61 @@ def test_a_fused_model_trained_anew_answers_as_recorded(fused):
     then = fused[fused.task == "test"].groupby("system").score.mean()
     seeds = [then[f"sum 0.7, seed {seed}"] for seed in weights.SEEDS]
     assert min(seeds) - 0.02 < anew.score.mean() < max(seeds) + 0.02
+
+
+# Clips --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def watched():
+    return ll.load_records("clips")
+
+
+def test_every_model_of_clips_answers_the_same_clips(watched):
+    assert watched.system.unique().tolist() == list(clips.SYSTEMS)
+    test = clips.clips("test")
+    one = test.drop_duplicates("pair")
+    expected = {"validation": clips.clips("validation"), "test": test, "shuffled": test}
+    for (system, task), rows in watched.groupby(["system", "task"]):
+        table = expected.get(task, one)
+        assert rows.item_id.tolist() == table.item_id.tolist(), system
+        assert (rows.target == table.answer.to_numpy()).all(), system
+    assert ((watched.prediction == watched.target) == watched.score).all()
+
+
+def test_no_training_clip_shows_a_picture_of_another_part():
+    names = [f"frame_{i}" for i in range(1, 6)]
+    train, validation = (
+        set(clips.clips(s)[names].to_numpy().ravel()) for s in ("train", "validation")
+    )
+    assert max(train) < clips.FIRST_VALIDATION <= min(validation)
+
+
+def test_bag_models_are_at_one_half_on_twins(watched):
+    """Whatever they learned; in whichever order the frames come."""
+    for model in ("text", "mean", "weighted sum"):
+        rows = watched[watched.system.str.startswith(f"{model}, seed")]
+        rows = rows[rows.kind.isin(["order", "change"])]
+        assert (rows.groupby(["system", "task", "kind"]).score.mean() == 0.5).all()
+
+
+def test_siblings_show_the_same_as_their_clips():
+    shown = clips._shown(ll.load_easy_vqa("test")[0])
+    table = clips.clips("test").head(200)
+    frames = table[[f"frame_{i}" for i in range(1, 6)]].to_numpy()
+    new = clips.replaced(table, False, np.random.default_rng(0))
+    new = np.array(list(new.values())).T
+    assert ((new != frames).sum(axis=1) == 1).all()
+    for place in range(5):
+        then, now = shown.loc[frames[:, place]], shown.loc[new[:, place]]
+        assert (then.to_numpy() == now.to_numpy()).all()
+
+
+@pytest.mark.slow
+def test_a_model_of_clips_trained_anew_answers_as_recorded(watched):
+    """With a new encoder, too: the share of right answers, within the spread of the seeds."""
+    anew = clips.build("frame 1, seed 1")
+    then = watched[watched.system.str.match("frame 1, seed") & (watched.task == "test")]
+    shares = then.groupby(["kind", "system"]).score.mean().unstack()
+    now = anew.groupby("kind").score.mean()
+    assert ((now - shares.mean(axis=1)).abs() < 4 * shares.std(axis=1) + 0.02).all()
