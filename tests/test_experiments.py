@@ -14,7 +14,15 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
-from transformers import DistilBertConfig, DistilBertModel
+from transformers import (
+    BertConfig,
+    BertModel,
+    DistilBertConfig,
+    DistilBertModel,
+    ViTConfig,
+    ViTImageProcessor,
+    ViTModel,
+)
 
 import lleval_lib as ll
 from lleval_lib import records as records_module
@@ -30,6 +38,7 @@ import efficiency  # noqa: E402
 import forgetting  # noqa: E402
 import formats  # noqa: E402
 import listing  # noqa: E402
+import listing_fusion  # noqa: E402
 import modalities  # noqa: E402
 import multitask  # noqa: E402
 import promises  # noqa: E402
@@ -903,6 +912,9 @@ def test_a_film_trained_anew_answers_as_recorded(tested):
 # The weighted sum of text and image ---------------------------------------------------------------
 
 
+# The second listing -------------------------------------------------------------------------------
+
+
 @pytest.fixture(scope="module")
 def fused():
     table = ll.load_records("weights")
@@ -1007,3 +1019,74 @@ def test_a_model_of_clips_trained_anew_answers_as_recorded(watched):
     shares = then.groupby(["kind", "system"]).score.mean().unstack()
     now = anew.groupby("kind").score.mean()
     assert ((now - shares.mean(axis=1)).abs() < 4 * shares.std(axis=1) + 0.02).all()
+
+    records = ll.load_records("listing_fusion")
+    named = records.system.str.rsplit(", seed ", n=1)
+    return records.assign(row=named.str[0], seed=named.str[1])
+
+
+def test_every_row_of_the_second_listing_answers_every_question(fused):
+    assert fused.system.unique().tolist() == list(listing_fusion.SYSTEMS)
+    for system, rows in fused.groupby("system", sort=False):
+        split = "validation" if system.count(",") == 2 else "test"
+        items = listing_fusion.asked(split)[0]
+        assert set(rows.task) == {split}
+        for column in ("item_id", "cluster", "target"):
+            assert rows[column].to_list() == items[column].to_list(), system
+    assert (fused.score == (fused.prediction == fused.target)).all()
+    seeds = fused[fused.task == "test"].groupby("row").seed.nunique()
+    assert (seeds[["written", "sum", "learned_sum", "film", "text"]] == 10).all()
+
+
+def test_no_image_of_the_second_listing_is_in_two_parts():
+    parts = [listing_fusion.asked(split)[0] for split in ("train", "validation", "test")]
+    assert [part.image.nunique() for part in parts] == [3_600, 400, 500]
+    assert not set(parts[0].image) & set(parts[1].image)
+
+
+def test_validation_chose_the_rates_of_the_second_listing(fused):
+    tried = fused[fused.task == "validation"]
+    losses = -tried.assign(operator=tried.row.str.partition(", ")[0]).pivot_table(
+        "loglik", "operator", "rate"
+    )
+    used = fused[fused.task == "test"].groupby("row").rate.unique()
+    for operator in listing_fusion.TUNED:
+        assert used[operator].tolist() == [losses.loc[operator].idxmin()], operator
+    assert used["written"].tolist() == [listing_fusion.RATE]
+
+
+@pytest.mark.slow
+def test_the_second_listing_run_anew_answers_as_recorded(fused):
+    anew = listing_fusion.build("written, seed 0")
+    then = fused[fused.system == "written, seed 0"]
+    spread = fused[fused.row == "written"].groupby("seed").score.mean().std()
+    assert (anew.prediction.to_numpy() == then.prediction.to_numpy()).mean() > 0.9
+    assert abs(anew.score.mean() - then.score.mean()) < max(0.01, 2 * spread)
+
+
+@pytest.mark.slow
+def test_the_second_listing_takes_the_classes_of_bert_and_vit(tmp_path, monkeypatch):
+    """The same code trains a tiny BERT and a tiny ViT, each from a folder."""
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    shape["intermediate_size"] = 32
+    BertModel(BertConfig(**shape)).save_pretrained(tmp_path / "bert")
+    ll.load_encoder().processor.save_pretrained(tmp_path / "bert")
+    ViTModel(ViTConfig(**shape)).save_pretrained(tmp_path / "vit")
+    ViTImageProcessor().save_pretrained(tmp_path / "vit")
+    table, images = listing_fusion.asked("train")
+    few = table[table.image < 32].reset_index(drop=True)
+    monkeypatch.setattr(listing_fusion, "asked", lambda split: (few, images))
+    names = {"text": str(tmp_path / "bert"), "vision": str(tmp_path / "vit")}
+    model, loss = listing_fusion.trained("sum", 1e-3, 0, **names)
+    assert type(model.image.model).__name__ == "ViTModel"
+    assert 1 < loss < 4
+    found = listing_fusion.answers(model, "tiny", "test", 1e-3, loss)
+    assert np.isfinite(found.loglik).all()
+
+
+def test_the_small_vit_sees_pixels_as_its_processor_gives_them():
+    images = listing_fusion.asked("test")[1][:3]
+    processor = ViTImageProcessor(size={"height": 64, "width": 64})
+    pixels = processor(list(images), return_tensors="pt")["pixel_values"]
+    ours = torch.as_tensor(images).permute(0, 3, 1, 2).float() / 127.5 - 1
+    assert torch.allclose(pixels, ours, atol=1e-5)
