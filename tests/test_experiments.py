@@ -41,6 +41,8 @@ import listing  # noqa: E402
 import listing_fusion  # noqa: E402
 import modalities  # noqa: E402
 import multitask  # noqa: E402
+import operators  # noqa: E402
+import operators_longer  # noqa: E402
 import promises  # noqa: E402
 import pruning  # noqa: E402
 import record  # noqa: E402
@@ -915,6 +917,9 @@ def test_a_film_trained_anew_answers_as_recorded(tested):
 # The second listing -------------------------------------------------------------------------------
 
 
+# Fusion operators ---------------------------------------------------------------------------------
+
+
 @pytest.fixture(scope="module")
 def fused():
     table = ll.load_records("weights")
@@ -1090,3 +1095,60 @@ def test_the_small_vit_sees_pixels_as_its_processor_gives_them():
     pixels = processor(list(images), return_tensors="pt")["pixel_values"]
     ours = torch.as_tensor(images).permute(0, 3, 1, 2).float() / 127.5 - 1
     assert torch.allclose(pixels, ours, atol=1e-5)
+
+    table = ll.load_records("operators")
+    return table.join(table.system.str.extract(r"(?P<name>.+), (?P<how>.+), seed (?P<seed>\d)"))
+
+
+def test_every_operator_answers_the_same_questions(fused):
+    assert fused.system.unique().tolist() == list(operators.SYSTEMS)
+    asked = operators.questions("test")
+    assert asked.image.nunique() == 300
+    for system, rows in fused.groupby("system"):
+        assert rows.item_id.tolist() == asked.item_id.tolist(), system
+        assert rows.target.tolist() == asked.target.tolist(), system
+    longer = ll.load_records("operators_longer")
+    assert longer.system.unique().tolist() == list(operators_longer.SYSTEMS)
+    assert longer.item_id.unique().tolist() == asked.item_id.tolist()
+
+
+def test_no_image_is_in_two_parts():
+    images = [set(operators.questions(part).image) for part in ("train", "validation")]
+    assert [len(part) for part in images] == [operators.N_TRAIN, 400]
+    assert not images[0] & images[1]
+
+
+def test_validation_chose_the_rate_that_trained_the_other_seeds(fused):
+    first = fused[fused.seed == "0"].drop_duplicates("system")
+    for name, rows in first.groupby("name"):
+        assert sorted(rows.rate) == list(operators.RATES), name
+    best = first.loc[first.groupby("name").validation.idxmax()].set_index("name").rate
+    others = fused[fused.how == "chosen"]
+    assert (others.rate.to_numpy() == best[others.name].to_numpy()).all()
+    for name, rate in operators_longer.RATE.items():
+        assert rate == best["late table" if name == "image" else name], name
+
+
+def test_operators_have_equal_parameters():
+    for name in operators.OPERATORS:
+        size = operators.size(name, operators.width_of(name))
+        assert abs(size / operators.TOTAL - 1) < 0.01
+    late = operators.size("image", operators.width_of("image")) + 107 * 13
+    assert abs(late / operators.TOTAL - 1) < 0.01
+
+
+def test_changed_shares_are_shares():
+    given = torch.softmax(torch.randn(5, 4, generator=torch.Generator().manual_seed(0)), 1)
+    text, places = torch.zeros(5, 3), torch.zeros(5, 4, 3)
+    for how in operators.SHARES:
+        shares = operators.changed(lambda text, places: given, how)(text, places)
+        assert shares.shape == given.shape
+        assert torch.allclose(shares.sum(1), torch.ones(5))
+        assert not torch.equal(shares, given)
+
+
+@pytest.mark.slow
+def test_an_operator_trained_anew_answers_within_the_spread_of_its_seeds(fused):
+    anew = operators.build("film, 0.003, seed 0")
+    then = fused[(fused.name == "film") & (fused.rate == 0.003)].groupby("seed").score.mean()
+    assert abs(anew.score.mean() - then["0"]) < max(0.02, np.ptp(then))
