@@ -911,42 +911,103 @@ def test_a_film_trained_anew_answers_as_recorded(tested):
     assert (anew.score - anew.additive).mean() > 0.15
 
 
-# The weighted sum of text and image ---------------------------------------------------------------
-
-
-# The second listing -------------------------------------------------------------------------------
-
-
 # Fusion operators ---------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def fused():
+def compared_fusions():
+    table = ll.load_records("operators")
+    return table.join(table.system.str.extract(r"(?P<name>.+), (?P<how>.+), seed (?P<seed>\d)"))
+
+
+def test_every_operator_answers_the_same_questions(compared_fusions):
+    assert compared_fusions.system.unique().tolist() == list(operators.SYSTEMS)
+    asked = operators.questions("test")
+    assert asked.image.nunique() == 300
+    for system, rows in compared_fusions.groupby("system"):
+        assert rows.item_id.tolist() == asked.item_id.tolist(), system
+        assert rows.target.tolist() == asked.target.tolist(), system
+    longer = ll.load_records("operators_longer")
+    assert longer.system.unique().tolist() == list(operators_longer.SYSTEMS)
+    assert longer.item_id.unique().tolist() == asked.item_id.tolist()
+
+
+def test_no_image_is_in_two_parts():
+    images = [set(operators.questions(part).image) for part in ("train", "validation")]
+    assert [len(part) for part in images] == [operators.N_TRAIN, 400]
+    assert not images[0] & images[1]
+
+
+def test_validation_chose_the_rate_that_trained_the_other_seeds(compared_fusions):
+    first = compared_fusions[compared_fusions.seed == "0"].drop_duplicates("system")
+    for name, rows in first.groupby("name"):
+        assert sorted(rows.rate) == list(operators.RATES), name
+    best = first.loc[first.groupby("name").validation.idxmax()].set_index("name").rate
+    others = compared_fusions[compared_fusions.how == "chosen"]
+    assert (others.rate.to_numpy() == best[others.name].to_numpy()).all()
+    for name, rate in operators_longer.RATE.items():
+        assert rate == best["late table" if name == "image" else name], name
+
+
+def test_operators_have_equal_parameters():
+    for name in operators.OPERATORS:
+        size = operators.size(name, operators.width_of(name))
+        assert abs(size / operators.TOTAL - 1) < 0.01
+    late = operators.size("image", operators.width_of("image")) + 107 * 13
+    assert abs(late / operators.TOTAL - 1) < 0.01
+
+
+def test_changed_shares_are_shares():
+    given = torch.softmax(torch.randn(5, 4, generator=torch.Generator().manual_seed(0)), 1)
+    text, places = torch.zeros(5, 3), torch.zeros(5, 4, 3)
+    for how in operators.SHARES:
+        shares = operators.changed(lambda text, places: given, how)(text, places)
+        assert shares.shape == given.shape
+        assert torch.allclose(shares.sum(1), torch.ones(5))
+        assert not torch.equal(shares, given)
+
+
+@pytest.mark.slow
+def test_an_operator_trained_anew_answers_within_the_spread_of_its_seeds(compared_fusions):
+    anew = operators.build("film, 0.003, seed 0")
+    then = (
+        compared_fusions[(compared_fusions.name == "film") & (compared_fusions.rate == 0.003)]
+        .groupby("seed")
+        .score.mean()
+    )
+    assert abs(anew.score.mean() - then["0"]) < max(0.02, np.ptp(then))
+
+
+# The weighted sum of text and image ---------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def weighed():
     table = ll.load_records("weights")
     return table.join(table.system.str.extract(r"(?P<way>.+), seed (?P<seed>\d)"))
 
 
-def test_every_fused_model_answers_the_same_questions(fused):
-    assert fused.system.unique().tolist() == list(weights.SYSTEMS)
-    for (system, part), rows in fused.groupby(["system", "task"]):
+def test_every_fused_model_answers_the_same_questions(weighed):
+    assert weighed.system.unique().tolist() == list(weights.SYSTEMS)
+    for (system, part), rows in weighed.groupby(["system", "task"]):
         table = weights.items(part)
         assert rows.item_id.tolist() == table.item_id.tolist(), system
         assert rows.target.tolist() == table.target.tolist(), system
-    assert ((fused.prediction == fused.target) == fused.score).all()
-    test = fused[fused.task == "test"]
+    assert ((weighed.prediction == weighed.target) == weighed.score).all()
+    test = weighed[weighed.task == "test"]
     assert test.cluster.nunique() == weights.TEST_IMAGES
     assert test[test.way != "image"].filter(regex="_only|_zero").notna().all(axis=None)
 
 
-def test_the_image_hears_no_question(fused):
-    rows = fused[fused.way == "image"]
+def test_the_image_hears_no_question(weighed):
+    rows = weighed[weighed.way == "image"]
     assert (rows.groupby(["system", "task", "cluster"]).prediction.nunique() == 1).all()
     probabilities = np.exp(rows.filter(like="loglik_")).sum(axis=1)
     assert probabilities.between(0.9, 1.1).all()  # two decimals of thirteen logarithms
 
 
-def test_only_learned_weights_moved(fused):
-    rows = fused[fused.way != "image"].drop_duplicates("system")
+def test_only_learned_weights_moved(weighed):
+    rows = weighed[weighed.way != "image"].drop_duplicates("system")
     start = rows.way.str.extract(r"(0\.\d+)")[0].astype(float)
     moved = (rows.weight - start).abs()
     learned = rows.way.str.startswith("learned")
@@ -954,16 +1015,16 @@ def test_only_learned_weights_moved(fused):
     assert (moved[learned] > 0.01).all()
 
 
-def test_validation_chose_the_faster_rate(fused):
-    means = fused[fused.task == "validation"].groupby("way").score.mean()
+def test_validation_chose_the_faster_rate(weighed):
+    means = weighed[weighed.task == "validation"].groupby("way").score.mean()
     for weight in weights.SLOWER_AT:
         assert means[f"sum {weight}"] > means[f"sum {weight} slower"]
 
 
 @pytest.mark.slow
-def test_a_fused_model_trained_anew_answers_as_recorded(fused):
+def test_a_fused_model_trained_anew_answers_as_recorded(weighed):
     anew = weights.build("sum 0.7, seed 1").set_index("task").loc["test"]
-    then = fused[fused.task == "test"].groupby("system").score.mean()
+    then = weighed[weighed.task == "test"].groupby("system").score.mean()
     seeds = [then[f"sum 0.7, seed {seed}"] for seed in weights.SEEDS]
     assert min(seeds) - 0.02 < anew.score.mean() < max(seeds) + 0.02
 
@@ -1025,21 +1086,27 @@ def test_a_model_of_clips_trained_anew_answers_as_recorded(watched):
     now = anew.groupby("kind").score.mean()
     assert ((now - shares.mean(axis=1)).abs() < 4 * shares.std(axis=1) + 0.02).all()
 
+
+# The second listing -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def second_listing():
     records = ll.load_records("listing_fusion")
     named = records.system.str.rsplit(", seed ", n=1)
     return records.assign(row=named.str[0], seed=named.str[1])
 
 
-def test_every_row_of_the_second_listing_answers_every_question(fused):
-    assert fused.system.unique().tolist() == list(listing_fusion.SYSTEMS)
-    for system, rows in fused.groupby("system", sort=False):
+def test_every_row_of_the_second_listing_answers_every_question(second_listing):
+    assert second_listing.system.unique().tolist() == list(listing_fusion.SYSTEMS)
+    for system, rows in second_listing.groupby("system", sort=False):
         split = "validation" if system.count(",") == 2 else "test"
         items = listing_fusion.asked(split)[0]
         assert set(rows.task) == {split}
         for column in ("item_id", "cluster", "target"):
             assert rows[column].to_list() == items[column].to_list(), system
-    assert (fused.score == (fused.prediction == fused.target)).all()
-    seeds = fused[fused.task == "test"].groupby("row").seed.nunique()
+    assert (second_listing.score == (second_listing.prediction == second_listing.target)).all()
+    seeds = second_listing[second_listing.task == "test"].groupby("row").seed.nunique()
     assert (seeds[["written", "sum", "learned_sum", "film", "text"]] == 10).all()
 
 
@@ -1049,22 +1116,22 @@ def test_no_image_of_the_second_listing_is_in_two_parts():
     assert not set(parts[0].image) & set(parts[1].image)
 
 
-def test_validation_chose_the_rates_of_the_second_listing(fused):
-    tried = fused[fused.task == "validation"]
+def test_validation_chose_the_rates_of_the_second_listing(second_listing):
+    tried = second_listing[second_listing.task == "validation"]
     losses = -tried.assign(operator=tried.row.str.partition(", ")[0]).pivot_table(
         "loglik", "operator", "rate"
     )
-    used = fused[fused.task == "test"].groupby("row").rate.unique()
+    used = second_listing[second_listing.task == "test"].groupby("row").rate.unique()
     for operator in listing_fusion.TUNED:
         assert used[operator].tolist() == [losses.loc[operator].idxmin()], operator
     assert used["written"].tolist() == [listing_fusion.RATE]
 
 
 @pytest.mark.slow
-def test_the_second_listing_run_anew_answers_as_recorded(fused):
+def test_the_second_listing_run_anew_answers_as_recorded(second_listing):
     anew = listing_fusion.build("written, seed 0")
-    then = fused[fused.system == "written, seed 0"]
-    spread = fused[fused.row == "written"].groupby("seed").score.mean().std()
+    then = second_listing[second_listing.system == "written, seed 0"]
+    spread = second_listing[second_listing.row == "written"].groupby("seed").score.mean().std()
     assert (anew.prediction.to_numpy() == then.prediction.to_numpy()).mean() > 0.9
     assert abs(anew.score.mean() - then.score.mean()) < max(0.01, 2 * spread)
 
@@ -1095,60 +1162,3 @@ def test_the_small_vit_sees_pixels_as_its_processor_gives_them():
     pixels = processor(list(images), return_tensors="pt")["pixel_values"]
     ours = torch.as_tensor(images).permute(0, 3, 1, 2).float() / 127.5 - 1
     assert torch.allclose(pixels, ours, atol=1e-5)
-
-    table = ll.load_records("operators")
-    return table.join(table.system.str.extract(r"(?P<name>.+), (?P<how>.+), seed (?P<seed>\d)"))
-
-
-def test_every_operator_answers_the_same_questions(fused):
-    assert fused.system.unique().tolist() == list(operators.SYSTEMS)
-    asked = operators.questions("test")
-    assert asked.image.nunique() == 300
-    for system, rows in fused.groupby("system"):
-        assert rows.item_id.tolist() == asked.item_id.tolist(), system
-        assert rows.target.tolist() == asked.target.tolist(), system
-    longer = ll.load_records("operators_longer")
-    assert longer.system.unique().tolist() == list(operators_longer.SYSTEMS)
-    assert longer.item_id.unique().tolist() == asked.item_id.tolist()
-
-
-def test_no_image_is_in_two_parts():
-    images = [set(operators.questions(part).image) for part in ("train", "validation")]
-    assert [len(part) for part in images] == [operators.N_TRAIN, 400]
-    assert not images[0] & images[1]
-
-
-def test_validation_chose_the_rate_that_trained_the_other_seeds(fused):
-    first = fused[fused.seed == "0"].drop_duplicates("system")
-    for name, rows in first.groupby("name"):
-        assert sorted(rows.rate) == list(operators.RATES), name
-    best = first.loc[first.groupby("name").validation.idxmax()].set_index("name").rate
-    others = fused[fused.how == "chosen"]
-    assert (others.rate.to_numpy() == best[others.name].to_numpy()).all()
-    for name, rate in operators_longer.RATE.items():
-        assert rate == best["late table" if name == "image" else name], name
-
-
-def test_operators_have_equal_parameters():
-    for name in operators.OPERATORS:
-        size = operators.size(name, operators.width_of(name))
-        assert abs(size / operators.TOTAL - 1) < 0.01
-    late = operators.size("image", operators.width_of("image")) + 107 * 13
-    assert abs(late / operators.TOTAL - 1) < 0.01
-
-
-def test_changed_shares_are_shares():
-    given = torch.softmax(torch.randn(5, 4, generator=torch.Generator().manual_seed(0)), 1)
-    text, places = torch.zeros(5, 3), torch.zeros(5, 4, 3)
-    for how in operators.SHARES:
-        shares = operators.changed(lambda text, places: given, how)(text, places)
-        assert shares.shape == given.shape
-        assert torch.allclose(shares.sum(1), torch.ones(5))
-        assert not torch.equal(shares, given)
-
-
-@pytest.mark.slow
-def test_an_operator_trained_anew_answers_within_the_spread_of_its_seeds(fused):
-    anew = operators.build("film, 0.003, seed 0")
-    then = fused[(fused.name == "film") & (fused.rate == 0.003)].groupby("seed").score.mean()
-    assert abs(anew.score.mean() - then["0"]) < max(0.02, np.ptp(then))
