@@ -105,3 +105,4 @@ from .tasks import Task as Task
 from .tasks import evaluate as evaluate
 from .tasks import with_shots as with_shots
 from .training import fit as fit
+from .variants import variant as variant
