@@ -1,4 +1,4 @@
-"""Variants of an assignment: each student has a sample of the data, and so answers, of their own."""
+"""Variants of an assignment: to each student a sample of the data, and so answers, of their own."""
 
 import hashlib
 
@@ -9,13 +9,13 @@ def variant(assignment: str, course: str, student: str) -> np.random.Generator:
     """Return the generator that draws the data of `student` in `assignment` of `course`.
 
     It depends on the three names alone, so that the student's computer and the grader's draw the
-    same; blanks around the names and capitals do not count. A student without a name has the
-    default variant.
+    same; blanks around a name and capitals do not count. A student without a name has the default
+    variant.
 
-    >>> variant("1_score", "spring", "s1").integers(1000) == variant(
-    ...     "1_score", "spring", " S1 "
-    ... ).integers(1000)
-    True
+    >>> int(variant("1_score", "spring", "s1").integers(1000))
+    67
+    >>> int(variant("1_score", "Spring", " S1 ").integers(1000))
+    67
     """
     names = [name.strip().casefold() for name in (assignment, course, student)]
     digest = hashlib.sha256("\n".join(names).encode()).digest()
