@@ -1,0 +1,422 @@
+"""Grade a submission: run its cells in isolation, and compare outside what they say.
+
+The sandbox holds the student's cells and the hidden tests' expressions, never a right value. What
+comes back are plain values, compared here with those of the teacher's notebook, run in the same way
+with the same student's sample. So rewritten checks, patched libraries and forged results earn
+nothing: whoever can write a line of the answer can only claim a value.
+"""
+
+import json
+import math
+import re
+import sys
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+
+from .assignments import UNANSWERED, Assignment, Cell, named_student, visible, without_solution
+from .sandbox import Isolated, run_isolated
+
+CELL_SECONDS = 60
+SECONDS = 300
+MEMORY = 3_000  # megabytes
+_SOLVED = "the teacher's own notebook"
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A cell of a submission: its kind, its source, and the names that its metadata give it."""
+
+    kind: str
+    source: str
+    names: tuple[str, ...]
+    marked: bool
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What one hidden test gave: what the notebook said, and the points of it."""
+
+    expression: str
+    said: str
+    earned: int
+    points: int
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A question: its hidden tests, and what its visible check and its answer's cell said."""
+
+    tests: tuple[Tested, ...]
+    problem: str | None
+
+    @property
+    def earned(self) -> int:
+        return sum(test.earned for test in self.tests)
+
+    @property
+    def points(self) -> int:
+        return sum(test.points for test in self.tests)
+
+
+@dataclass(frozen=True)
+class Grade:
+    """The grade of a submission: "graded", or why not, remarks, and what each question earned."""
+
+    status: str
+    remarks: tuple[str, ...] = ()
+    questions: dict[str, Answered] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def earned(self) -> int:
+        return sum(question.earned for question in self.questions.values())
+
+
+@dataclass(frozen=True)
+class Arranged:
+    """A submission in the teacher's order: what runs, the open answers, and what was put right."""
+
+    steps: list[dict]
+    texts: dict[str, str]
+    remarks: list[str]
+    sources: dict[str, str]
+
+
+def read_submission(path: Path) -> list[Submitted]:
+    """Return the cells of the notebook at `path`; raise ``ValueError`` if it is none.
+
+    It is read in the sandbox, so that a file made to break a reader breaks nothing here.
+    """
+    done = _inside({"notebook": "/box/submitted.ipynb"}, 60, path)
+    lines = _lines(done)
+    if not lines:
+        raise ValueError(f"the file could not be read: {done.ending}")
+    if "bad" in lines[0]:
+        raise ValueError(f"the file is no Jupyter notebook ({lines[0]['bad']})")
+    return [
+        Submitted(c["kind"], c["source"], tuple(c["names"]), c["marked"]) for c in lines[0]["cells"]
+    ]
+
+
+def right_values(assignment: Assignment, course: str, student: str) -> dict[str, list]:
+    """Return what each hidden test gives in the teacher's notebook, with the sample of `student`.
+
+    Raises ``ValueError`` where that notebook fails: an assignment that its teacher cannot solve.
+    """
+    steps = [
+        _step(assignment, cell, named_student(cell.source, course, student))
+        for cell in assignment.cells
+        if cell.kind == "code"
+    ]
+    lines = _lines(_inside({"steps": steps, "seconds": CELL_SECONDS}, SECONDS))
+    for line in lines:
+        if line.get("error"):
+            raise ValueError(
+                f"{assignment.path.name}: cell {line.get('cell') or line.get('ask')!r} of "
+                f"{_SOLVED} fails for student {student!r}: {line['error']}"
+            )
+    if not lines or "done" not in lines[-1]:
+        raise ValueError(f"{assignment.path.name}: {_SOLVED} did not come to its end")
+    found: dict[str, list] = {name: [] for name in assignment.tests}
+    for line in lines:
+        if "ask" in line:
+            found[line["ask"]].append(line["value"])
+    return found
+
+
+def grade(
+    assignment: Assignment,
+    path: Path,
+    right: dict[str, list],
+    *,
+    course: str,
+    student: str,
+    seconds: float = SECONDS,
+) -> Grade:
+    """Return the grade of the notebook at `path`, handed in by `student`.
+
+    `right` are the `right_values` of that student. Nothing that the notebook holds raises.
+    """
+    try:
+        cells = read_submission(path)
+    except ValueError as error:
+        return Grade(f"not graded: {error}")
+    other = _other_assignment(assignment, cells)
+    if other:
+        return Grade(f"not graded: {other}")
+    arranged = arrange(assignment, cells, course, student)
+    ends = [
+        {"name": f"{name} at the end", "asks": [test.expression for test in tests]}
+        for name, tests in assignment.tests.items()
+    ]
+    done = _inside({"steps": arranged.steps + ends, "seconds": CELL_SECONDS}, seconds)
+    lines = _lines(done)
+    questions = _questions(assignment, lines, right, arranged)
+    remarks = arranged.remarks + _remarks(done, lines, arranged)
+    return Grade("graded", tuple(remarks), questions, arranged.texts, round(done.seconds, 1))
+
+
+def arrange(
+    assignment: Assignment, cells: list[Submitted], course: str, student: str
+) -> Arranged:
+    """Put a submission into the teacher's order, with the teacher's cells as they were.
+
+    A cell is known by nbgrader's name for it, else by its id, else by its text. Cells that a
+    student added stay behind the one that they follow.
+    """
+    known = [_known(assignment, cell) for cell in cells]
+    place = {cell.name: i for i, cell in enumerate(assignment.cells)}
+    at, placed = -1, []
+    for submitted, cell in zip(cells, known, strict=True):
+        at = place[cell.name] if cell else at
+        placed.append((at, submitted, cell))
+    found = [at for at, _, cell in placed if cell]
+    remarks = _matching_remarks(assignment, cells, known)
+    if found != sorted(found):
+        remarks.append("cells had changed places; they ran in the assignment's order")
+    placed += [
+        (i, None, cell) for i, cell in enumerate(assignment.cells) if cell.name not in _names(known)
+    ]
+    steps, texts, sources = [], {}, {}
+    for _, submitted, cell in sorted(placed, key=lambda entry: entry[0]):
+        if (submitted or cell).kind == "markdown":
+            if cell and cell.role == "open" and submitted:
+                texts[cell.name] = submitted.source
+            continue
+        if cell is None or cell.role == "answer":
+            if submitted is None or submitted.kind != "code":
+                continue
+            name = cell.name if cell else f"added {len(steps)}"
+            steps.append({"name": name, "source": submitted.source})
+            sources[name] = submitted.source
+        elif cell.name not in sources:
+            remarks += _restored(cell, submitted, student)
+            sources[cell.name] = named_student(cell.source, course, student)
+            steps.append(_step(assignment, cell, sources[cell.name]))
+    return Arranged(steps, texts, remarks, sources)
+
+
+def same(said, right, within: float = 0.0) -> bool:
+    """Return whether the plain value `said` agrees with `right`; numbers may differ by `within`.
+
+    >>> same([1, 0.501], [1, 0.5], 0.01), same(True, 1), same(1.0, 1)
+    (True, False, True)
+    """
+    if isinstance(right, bool) or isinstance(said, bool):
+        return said is right
+    if isinstance(right, (int, float)):
+        return isinstance(said, (int, float)) and _close(said, right, within)
+    if isinstance(right, list):
+        return (
+            isinstance(said, list)
+            and len(said) == len(right)
+            and all(same(a, b, within) for a, b in zip(said, right, strict=True))
+        )
+    if isinstance(right, dict):
+        return isinstance(said, dict) and all(
+            same(said.get(part), right[part], within) for part in ("keys", "values")
+        )
+    return type(said) is type(right) and said == right
+
+
+def _close(said: float, right: float, within: float) -> bool:
+    if math.isnan(right) or math.isnan(said):
+        return math.isnan(right) and math.isnan(said)
+    # The last digits depend on the order of sums, also where no tolerance is given.
+    return said == right or math.isclose(said, right, rel_tol=1e-9, abs_tol=within)
+
+
+def _inside(job: dict, seconds: float, notebook: Path | None = None) -> Isolated:
+    program = resources.files(__package__).joinpath("grading_inside.py").read_text("utf-8")
+    files = {
+        "grading_inside.py": program,
+        "main.py": "import grading_inside\ngrading_inside.main('plan.json', '/answer')\n",
+        "plan.json": json.dumps(job),
+    }
+    if notebook is not None:
+        files["submitted.ipynb"] = notebook.read_bytes()
+    return run_isolated(files, seconds=seconds, memory=MEMORY, cache=True)
+
+
+def _lines(done: Isolated) -> list[dict]:
+    """Return the lines of the answer that are such; a submission may have written others."""
+    lines = []
+    for line in done.answer.splitlines():
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(found, dict):
+            lines.append(found)
+    return lines
+
+
+def _step(assignment: Assignment, cell: Cell, source: str) -> dict:
+    if cell.role != "check":
+        return {"name": cell.name, "source": source}
+    asks = [test.expression for test in assignment.tests[cell.name]]
+    return {"name": cell.name, "source": visible(source), "asks": asks}
+
+
+def _known(assignment: Assignment, submitted: Submitted) -> Cell | None:
+    """Return the cell of the assignment that `submitted` is, if any."""
+    for name in submitted.names:
+        for cell in assignment.cells:
+            if name in (cell.name, cell.id) and cell.kind == submitted.kind:
+                return cell
+    text = _plainly(submitted.source)
+    alike = [
+        cell
+        for cell in assignment.cells
+        if cell.kind == submitted.kind and text and _plainly(without_solution(cell)) == text
+    ]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _plainly(source: str) -> str:
+    return re.sub(r"\s+", " ", source).strip()
+
+
+def _names(known: list[Cell | None]) -> list[str]:
+    return [cell.name for cell in known if cell]
+
+
+def _matching_remarks(
+    assignment: Assignment, cells: list[Submitted], known: list[Cell | None]
+) -> list[str]:
+    remarks = []
+    if not any(cell.marked for cell in cells):
+        remarks.append(
+            "nbgrader's metadata are gone from every cell (nbgrader would give 0 points and say "
+            "nothing); the cells were found by their ids and texts"
+        )
+    names = _names(known)
+    wanted = [cell for cell in assignment.cells if cell.role in ("answer", "open")]
+    twice = [cell.name for cell in wanted if names.count(cell.name) > 1]
+    if twice:
+        remarks.append(f"cells that are there twice ran twice: {', '.join(twice)}")
+    missing = [cell.name for cell in wanted if cell.name not in names]
+    if missing:
+        remarks.append(f"no cell was found for {', '.join(missing)}; added cells ran in their place")
+    return remarks
+
+
+def _restored(cell: Cell, submitted: Submitted | None, student: str) -> list[str]:
+    """Return what was put right in a cell that is the teacher's."""
+    if submitted is None:
+        return [f"the cell {cell.name} was missing and has been put back"]
+    if cell.role == "student":
+        return _named(submitted.source, student)
+    if _plainly(submitted.source) != _plainly(without_solution(cell)):
+        return [f"the cell {cell.name} had been changed and has been put back"]
+    return []
+
+
+def _named(source: str, student: str) -> list[str]:
+    said = re.search(r"^STUDENT = [\"']([^\"'\n]*)[\"']", source, re.M)
+    name = said[1].strip() if said else ""
+    if name.casefold() == student.strip().casefold():
+        return []
+    what = f"the notebook was made as student {name!r}" if name else "no student number was typed in"
+    return [f"{what}; it was graded with the sample of {student!r}, so copied numbers fail"]
+
+
+def _other_assignment(assignment: Assignment, cells: list[Submitted]) -> str | None:
+    """Return why `cells` are no submission of `assignment`, if so."""
+    code = "\n".join(cell.source for cell in cells if cell.kind == "code")
+    if not code.strip():
+        return "the notebook has no code"
+    drawn = set(re.findall(r"\bll\.variant\(\s*[\"']([^\"']+)[\"']", code))
+    if drawn and assignment.name not in drawn:
+        return f"this is another assignment ({', '.join(sorted(drawn))})"
+    known = [cell for cell in map(lambda c: _known(assignment, c), cells) if cell]
+    if not drawn and not any(cell.role in ("given", "check", "answer") for cell in known):
+        return f"no cell of {assignment.name} was found in it"
+    return None
+
+
+def _questions(
+    assignment: Assignment, lines: list[dict], right: dict[str, list], arranged: Arranged
+) -> dict[str, Answered]:
+    problems = {line["cell"]: line.get("error") for line in lines if "cell" in line}
+    found = {}
+    for name, tests in assignment.tests.items():
+        question = name.removesuffix("-check")
+        values = [_claimed(lines, name, number) for number in range(len(tests))]
+        found[question] = Answered(
+            tuple(
+                Tested(
+                    test.expression,
+                    said.get("error") or _shown(said["value"]),
+                    test.points * ("value" in said and same(said["value"], value, test.within)),
+                    test.points,
+                )
+                for test, said, value in zip(tests, values, right[name], strict=True)
+            ),
+            _problem(question, name, problems, arranged),
+        )
+    return found
+
+
+def _claimed(lines: list[dict], name: str, number: int) -> dict:
+    """Return the one claim that counts for a hidden test, chosen without a look at what is right.
+
+    That at the place of its check counts; where it failed there, that at the notebook's end.
+    """
+    for asked in (name, f"{name} at the end"):
+        claims = [c for c in lines if c.get("ask") == asked and c.get("number") == number]
+        if claims and "value" in claims[0]:
+            return claims[0]
+    return {"error": str(claims[0]["error"])} if claims and "error" in claims[0] else _NOTHING
+
+
+_NOTHING = {"error": "the notebook ended before this was asked"}
+
+
+def _shown(value) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 200 else f"{text[:200]} …"
+
+
+def _problem(question: str, check: str, problems: dict, arranged: Arranged) -> str | None:
+    own = [name for name in arranged.sources if name in (question, f"{question}-answer")]
+    for name in [*own, check]:
+        if name == question and _unanswered(arranged.sources[name]):
+            return "not answered"
+        if problems.get(name):
+            return _explained(name, str(problems[name]), arranged)
+    return None
+
+
+def _unanswered(source: str) -> bool:
+    return "# YOUR CODE HERE" in source and "raise NotImplementedError" in source
+
+
+def _explained(name: str, problem: str, arranged: Arranged) -> str:
+    """Return `problem`, and for a name that a later cell defines that this is so."""
+    lacking = re.search(r"name '(\w+)' is not defined", problem)
+    if lacking is None:
+        return problem
+    names = list(arranged.sources)
+    later = names[names.index(name) + 1 :] if name in names else []
+    defines = re.compile(rf"^\s*(?:def |class )?{lacking[1]}\b\s*[=(:,]", re.M)
+    where = [other for other in later if defines.search(arranged.sources[other])]
+    if not where:
+        return problem
+    return (
+        f"{problem}: it is defined only in a later cell ({where[0]}). Before you hand in, restart "
+        "and run all cells from the top"
+    )
+
+
+def _remarks(done: Isolated, lines: list[dict], arranged: Arranged) -> list[str]:
+    remarks = []
+    begun = [str(line["begins"]) for line in lines if "begins" in line]
+    if not any("done" in line for line in lines):
+        where = f" in cell {begun[-1]}" if begun else ""
+        remarks.append(f"the notebook was stopped{where}: {done.ending}")
+    if any("YOUR ANSWER HERE" == text.strip() for text in arranged.texts.values()):
+        remarks.append("an open question was not answered")
+    return remarks
