@@ -9,28 +9,18 @@ nothing: whoever can write a line of the answer can only claim a value.
 import json
 import math
 import re
-import sys
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
-from .assignments import UNANSWERED, Assignment, Cell, named_student, visible, without_solution
+from .assignments import UNANSWERED, Assignment, named_student
+from .grading_arrange import Arranged, Submitted, arrange, known_cell, step, typed
 from .sandbox import Isolated, run_isolated
 
 CELL_SECONDS = 60
 SECONDS = 300
 MEMORY = 3_000  # megabytes
 _SOLVED = "the teacher's own notebook"
-
-
-@dataclass(frozen=True)
-class Submitted:
-    """A cell of a submission: its kind, its source, and the names that its metadata give it."""
-
-    kind: str
-    source: str
-    names: tuple[str, ...]
-    marked: bool
 
 
 @dataclass(frozen=True)
@@ -74,16 +64,6 @@ class Grade:
         return sum(question.earned for question in self.questions.values())
 
 
-@dataclass(frozen=True)
-class Arranged:
-    """A submission in the teacher's order: what runs, the open answers, and what was put right."""
-
-    steps: list[dict]
-    texts: dict[str, str]
-    remarks: list[str]
-    sources: dict[str, str]
-
-
 def read_submission(path: Path) -> list[Submitted]:
     """Return the cells of the notebook at `path`; raise ``ValueError`` if it is none.
 
@@ -100,13 +80,21 @@ def read_submission(path: Path) -> list[Submitted]:
     ]
 
 
+def typed_number(path: Path) -> str:
+    """Return the student number typed into the notebook at `path`, or ""."""
+    try:
+        return next(filter(None, (typed(cell.source) for cell in read_submission(path))), "")
+    except ValueError:
+        return ""
+
+
 def right_values(assignment: Assignment, course: str, student: str) -> dict[str, list]:
     """Return what each hidden test gives in the teacher's notebook, with the sample of `student`.
 
     Raises ``ValueError`` where that notebook fails: an assignment that its teacher cannot solve.
     """
     steps = [
-        _step(assignment, cell, named_student(cell.source, course, student))
+        step(assignment, cell, named_student(cell.source, course, student))
         for cell in assignment.cells
         if cell.kind == "code"
     ]
@@ -156,46 +144,6 @@ def grade(
     questions = _questions(assignment, lines, right, arranged)
     remarks = arranged.remarks + _remarks(done, lines, arranged)
     return Grade("graded", tuple(remarks), questions, arranged.texts, round(done.seconds, 1))
-
-
-def arrange(
-    assignment: Assignment, cells: list[Submitted], course: str, student: str
-) -> Arranged:
-    """Put a submission into the teacher's order, with the teacher's cells as they were.
-
-    A cell is known by nbgrader's name for it, else by its id, else by its text. Cells that a
-    student added stay behind the one that they follow.
-    """
-    known = [_known(assignment, cell) for cell in cells]
-    place = {cell.name: i for i, cell in enumerate(assignment.cells)}
-    at, placed = -1, []
-    for submitted, cell in zip(cells, known, strict=True):
-        at = place[cell.name] if cell else at
-        placed.append((at, submitted, cell))
-    found = [at for at, _, cell in placed if cell]
-    remarks = _matching_remarks(assignment, cells, known)
-    if found != sorted(found):
-        remarks.append("cells had changed places; they ran in the assignment's order")
-    placed += [
-        (i, None, cell) for i, cell in enumerate(assignment.cells) if cell.name not in _names(known)
-    ]
-    steps, texts, sources = [], {}, {}
-    for _, submitted, cell in sorted(placed, key=lambda entry: entry[0]):
-        if (submitted or cell).kind == "markdown":
-            if cell and cell.role == "open" and submitted:
-                texts[cell.name] = submitted.source
-            continue
-        if cell is None or cell.role == "answer":
-            if submitted is None or submitted.kind != "code":
-                continue
-            name = cell.name if cell else f"added {len(steps)}"
-            steps.append({"name": name, "source": submitted.source})
-            sources[name] = submitted.source
-        elif cell.name not in sources:
-            remarks += _restored(cell, submitted, student)
-            sources[cell.name] = named_student(cell.source, course, student)
-            steps.append(_step(assignment, cell, sources[cell.name]))
-    return Arranged(steps, texts, remarks, sources)
 
 
 def same(said, right, within: float = 0.0) -> bool:
@@ -253,76 +201,6 @@ def _lines(done: Isolated) -> list[dict]:
     return lines
 
 
-def _step(assignment: Assignment, cell: Cell, source: str) -> dict:
-    if cell.role != "check":
-        return {"name": cell.name, "source": source}
-    asks = [test.expression for test in assignment.tests[cell.name]]
-    return {"name": cell.name, "source": visible(source), "asks": asks}
-
-
-def _known(assignment: Assignment, submitted: Submitted) -> Cell | None:
-    """Return the cell of the assignment that `submitted` is, if any."""
-    for name in submitted.names:
-        for cell in assignment.cells:
-            if name in (cell.name, cell.id) and cell.kind == submitted.kind:
-                return cell
-    text = _plainly(submitted.source)
-    alike = [
-        cell
-        for cell in assignment.cells
-        if cell.kind == submitted.kind and text and _plainly(without_solution(cell)) == text
-    ]
-    return alike[0] if len(alike) == 1 else None
-
-
-def _plainly(source: str) -> str:
-    return re.sub(r"\s+", " ", source).strip()
-
-
-def _names(known: list[Cell | None]) -> list[str]:
-    return [cell.name for cell in known if cell]
-
-
-def _matching_remarks(
-    assignment: Assignment, cells: list[Submitted], known: list[Cell | None]
-) -> list[str]:
-    remarks = []
-    if not any(cell.marked for cell in cells):
-        remarks.append(
-            "nbgrader's metadata are gone from every cell (nbgrader would give 0 points and say "
-            "nothing); the cells were found by their ids and texts"
-        )
-    names = _names(known)
-    wanted = [cell for cell in assignment.cells if cell.role in ("answer", "open")]
-    twice = [cell.name for cell in wanted if names.count(cell.name) > 1]
-    if twice:
-        remarks.append(f"cells that are there twice ran twice: {', '.join(twice)}")
-    missing = [cell.name for cell in wanted if cell.name not in names]
-    if missing:
-        remarks.append(f"no cell was found for {', '.join(missing)}; added cells ran in their place")
-    return remarks
-
-
-def _restored(cell: Cell, submitted: Submitted | None, student: str) -> list[str]:
-    """Return what was put right in a cell that is the teacher's."""
-    if submitted is None:
-        return [f"the cell {cell.name} was missing and has been put back"]
-    if cell.role == "student":
-        return _named(submitted.source, student)
-    if _plainly(submitted.source) != _plainly(without_solution(cell)):
-        return [f"the cell {cell.name} had been changed and has been put back"]
-    return []
-
-
-def _named(source: str, student: str) -> list[str]:
-    said = re.search(r"^STUDENT = [\"']([^\"'\n]*)[\"']", source, re.M)
-    name = said[1].strip() if said else ""
-    if name.casefold() == student.strip().casefold():
-        return []
-    what = f"the notebook was made as student {name!r}" if name else "no student number was typed in"
-    return [f"{what}; it was graded with the sample of {student!r}, so copied numbers fail"]
-
-
 def _other_assignment(assignment: Assignment, cells: list[Submitted]) -> str | None:
     """Return why `cells` are no submission of `assignment`, if so."""
     code = "\n".join(cell.source for cell in cells if cell.kind == "code")
@@ -331,8 +209,8 @@ def _other_assignment(assignment: Assignment, cells: list[Submitted]) -> str | N
     drawn = set(re.findall(r"\bll\.variant\(\s*[\"']([^\"']+)[\"']", code))
     if drawn and assignment.name not in drawn:
         return f"this is another assignment ({', '.join(sorted(drawn))})"
-    known = [cell for cell in map(lambda c: _known(assignment, c), cells) if cell]
-    if not drawn and not any(cell.role in ("given", "check", "answer") for cell in known):
+    known = [known_cell(assignment, cell) for cell in cells]
+    if not drawn and not any(c and c.role in ("given", "check", "answer") for c in known):
         return f"no cell of {assignment.name} was found in it"
     return None
 
@@ -381,9 +259,8 @@ def _shown(value) -> str:
 
 
 def _problem(question: str, check: str, problems: dict, arranged: Arranged) -> str | None:
-    own = [name for name in arranged.sources if name in (question, f"{question}-answer")]
-    for name in [*own, check]:
-        if name == question and _unanswered(arranged.sources[name]):
+    for name in (question, check):
+        if name == question and _unanswered(arranged.sources.get(name, "")):
             return "not answered"
         if problems.get(name):
             return _explained(name, str(problems[name]), arranged)
@@ -417,6 +294,6 @@ def _remarks(done: Isolated, lines: list[dict], arranged: Arranged) -> list[str]
     if not any("done" in line for line in lines):
         where = f" in cell {begun[-1]}" if begun else ""
         remarks.append(f"the notebook was stopped{where}: {done.ending}")
-    if any("YOUR ANSWER HERE" == text.strip() for text in arranged.texts.values()):
+    if any(text.strip() == UNANSWERED for text in arranged.texts.values()):
         remarks.append("an open question was not answered")
     return remarks

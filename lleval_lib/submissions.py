@@ -8,37 +8,35 @@ folders or files named after students, as folders or as the .zip files that they
 import re
 import unicodedata
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pandas as pd
 
 LARGEST = 1_000_000_000  # bytes of one file in a .zip
 
+# Whose numbers these are, only the platform knows: another student may have the same on the roster.
+_PLATFORMS = (
+    re.compile(r"(?P<name>[^/_]+)_(?P<moodle_id>\d+)_assignsubmission_"),
+    re.compile(r"(?P<name>[^/_]+)(?:_late)?_(?P<canvas_id>\d+)_\d+_"),
+    re.compile(r"(?P<name>[^/]+?) - "),
+)
+
 
 @dataclass(frozen=True)
 class Student:
-    """A row of the roster: the number that a student types in, the name, and other numbers."""
+    """A row of the roster: the number that a student types in, the name, and other columns."""
 
     number: str
     name: str
-    others: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Match:
-    """The file of a student, if any; the files that were passed over; and what to say of it."""
-
-    student: Student
-    path: Path | None
-    others: tuple[Path, ...]
+    others: dict[str, str]
 
 
 def read_roster(path: str | Path) -> list[Student]:
     """Return the students of a .csv file with the column ``student`` and, better, ``name``.
 
-    Any other column, such as ``email`` or ``canvas_id``, helps to find their files. Raises
+    The columns ``email``, ``moodle_id`` and ``canvas_id`` help to find their files too. Raises
     ``ValueError`` for a missing column, an empty or repeated number.
     """
     table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", sep=None,
@@ -53,13 +51,8 @@ def read_roster(path: str | Path) -> list[Student]:
     for number in table.student:
         if not number or (table.student.str.casefold() == number.casefold()).sum() > 1:
             raise ValueError(f"{path}: the column student holds {number!r} more than once or empty")
-    others = [c for c in table.columns if c not in ("student", "name")]
-    names = table["name"] if "name" in table else [""] * len(table)
     return [
-        Student(number, name, tuple(value for value in row if value))
-        for number, name, row in zip(
-            table.student, names, table[others].to_numpy().tolist(), strict=True
-        )
+        Student(row.pop("student"), row.pop("name", ""), row) for row in table.to_dict("records")
     ]
 
 
@@ -95,54 +88,73 @@ def find_notebooks(source: str | Path, scratch: Path) -> dict[str, Path]:
 
 
 def match(
-    students: list[Student], names: Iterable[str], declared: dict[str, str]
+    students: list[Student], names: Iterable[str], assignment: str, typed: Callable[[str], str]
 ) -> tuple[dict[str, list[str]], list[str]]:
-    """Return the files of each student, newest last, and the files that are nobody's.
+    """Return the files of each student by number, newest first, and the files that are nobody's.
 
-    A file belongs to whose number (or other column of the roster) stands in its path; else to
-    whose name does; else to whom `declared`, the number typed into the notebook, names. One that
-    fits two students is nobody's.
+    A file belongs to whom its platform names, by number or by name; else to whose number, address
+    or name stands in its path. Where this fits nobody, or two, the number typed into the notebook
+    decides, which ``typed(name)`` returns; where it cannot, the file is nobody's.
     """
     found: dict[str, list[str]] = {student.number: [] for student in students}
     nobodys = []
-    for name in sorted(names, key=_order):
-        owners = _owners(students, name, declared.get(name, ""))
-        if len(owners) == 1:
+    for name in sorted(names, key=_order, reverse=True):
+        owners = _owners(students, _folded(name).replace(_folded(assignment), ""))
+        if len(owners) != 1:
+            number = typed(name).strip().casefold()
+            owners = [s for s in owners or students if s.number.casefold() == number]
+        if owners:
             found[owners[0].number].append(name)
         else:
             nobodys.append(name)
-    return found, nobodys
+    return found, sorted(nobodys)
 
 
-def _owners(students: list[Student], name: str, declared: str) -> list[Student]:
-    words = _words(name)
-    by_number = [s for s in students if any(_words(n) <= words for n in (s.number, *s.others) if n)]
-    if by_number:
-        return by_number
-    by_name = [s for s in students if s.name and _has_name(s.name, name)]
-    if by_name:
-        return by_name
-    return [s for s in students if declared and s.number.casefold() == declared.strip().casefold()]
+def _owners(students: list[Student], path: str) -> list[Student]:
+    for platform in _PLATFORMS:
+        if named := platform.match(path):
+            fields = named.groupdict()
+            name = _joined(fields.pop("name"))
+            by_id = [s for s in students if fields.items() & s.others.items()]
+            by_name = [s for s in students if name in _names(s)]
+            if by_id or by_name:
+                return by_id or by_name
+            if fields:
+                path = path[named.end() :]
+    for part in path.split("/"):
+        words = set(re.split(r"[^\w@.+-]|_|\.ipynb$", part))
+        runs = _runs(re.findall(r"[^\W_]+", part))
+        owners = [
+            s
+            for s in students
+            if {_folded(s.number), _folded(s.others.get("email") or "@")} & words
+            or _names(s) & runs
+        ]
+        if owners:
+            return owners
+    return []
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(re.findall(r"[^\W_]+", _folded(text)))
+def _runs(words: list[str]) -> set[str]:
+    """Return what neighbouring words give when they are joined."""
+    ends = range(len(words) + 1)
+    return {"".join(words[i:j]) for i in ends for j in ends[i + 1 : i + 7]}
+
+
+def _names(student: Student) -> set[str]:
+    """Return the name without blanks, as it is and with the last word first or the first last."""
+    words = re.findall(r"[^\W_]+", _folded(student.name))
+    orders = (words, words[-1:] + words[:-1], words[1:] + words[:1])
+    return {"".join(order) for order in orders} - {""}
+
+
+def _joined(text: str) -> str:
+    return "".join(re.findall(r"[^\W_]+", text))
 
 
 def _folded(text: str) -> str:
     parts = unicodedata.normalize("NFKD", text.casefold())
     return "".join(c for c in parts if not unicodedata.combining(c))
-
-
-def _has_name(full: str, path: str) -> bool:
-    """Return whether a part of `path` begins with the name, in either order, joined or not."""
-    given = re.findall(r"[^\W_]+", _folded(full))
-    joined = {"".join(given), "".join(given[-1:] + given[:-1]), "".join(given[1:] + given[:1])}
-    for part in PurePosixPath(path).parts:
-        for head in re.split(r"_| - |\.ipynb$", _folded(part)):
-            if "".join(re.findall(r"[^\W_]+", head)) in joined:
-                return True
-    return False
 
 
 def _order(name: str) -> tuple:

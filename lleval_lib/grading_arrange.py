@@ -1,0 +1,140 @@
+"""Put a submission back into its assignment's order, with the teacher's cells as they were."""
+
+import re
+from dataclasses import dataclass
+
+from .assignments import Assignment, Cell, named_student, visible, without_solution
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A cell of a submission: its kind, its source, and the names that its metadata give it."""
+
+    kind: str
+    source: str
+    names: tuple[str, ...]
+    marked: bool
+
+
+@dataclass(frozen=True)
+class Arranged:
+    """A submission in the teacher's order: what runs, the open answers, and what was put right."""
+
+    steps: list[dict]
+    texts: dict[str, str]
+    remarks: list[str]
+    sources: dict[str, str]
+
+
+def arrange(assignment: Assignment, cells: list[Submitted], course: str, student: str) -> Arranged:
+    """Put a submission into the teacher's order, with the teacher's cells as they were.
+
+    A cell is known by nbgrader's name for it, else by its id, else by its text. Cells that a
+    student added stay behind the one that they follow.
+    """
+    known = [known_cell(assignment, cell) for cell in cells]
+    place = {cell.name: i for i, cell in enumerate(assignment.cells)}
+    at, placed = -1, []
+    for submitted, cell in zip(cells, known, strict=True):
+        at = place[cell.name] if cell else at
+        placed.append((at, submitted, cell))
+    found = [at for at, _, cell in placed if cell]
+    remarks = _matching_remarks(assignment, cells, known)
+    if found != sorted(found):
+        remarks.append("cells had changed places; they ran in the assignment's order")
+    placed += [
+        (i, None, cell) for i, cell in enumerate(assignment.cells) if cell.name not in _names(known)
+    ]
+    steps, texts, sources = [], {}, {}
+    for _, submitted, cell in sorted(placed, key=lambda entry: entry[0]):
+        if (submitted or cell).kind == "markdown":
+            if cell and cell.role == "open" and submitted:
+                texts[cell.name] = submitted.source
+            continue
+        if cell is None or cell.role == "answer":
+            if submitted is None or submitted.kind != "code":
+                continue
+            name = cell.name if cell else f"added {len(steps)}"
+            steps.append({"name": name, "source": submitted.source})
+            sources[name] = submitted.source
+        elif cell.name not in sources:
+            remarks += _restored(cell, submitted, student)
+            sources[cell.name] = named_student(cell.source, course, student)
+            steps.append(step(assignment, cell, sources[cell.name]))
+    return Arranged(steps, texts, remarks, sources)
+
+
+def step(assignment: Assignment, cell: Cell, source: str) -> dict:
+    """Return what the sandbox does with `cell`: it runs `source`, and answers its hidden tests."""
+    if cell.role != "check":
+        return {"name": cell.name, "source": source}
+    asks = [test.expression for test in assignment.tests[cell.name]]
+    return {"name": cell.name, "source": visible(source), "asks": asks}
+
+
+def known_cell(assignment: Assignment, submitted: Submitted) -> Cell | None:
+    """Return the cell of the assignment that `submitted` is, if any."""
+    for name in submitted.names:
+        for cell in assignment.cells:
+            if name in (cell.name, cell.id) and cell.kind == submitted.kind:
+                return cell
+    text = _plainly(submitted.source)
+    alike = [
+        cell
+        for cell in assignment.cells
+        if cell.kind == submitted.kind and text and _plainly(without_solution(cell)) == text
+    ]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _plainly(source: str) -> str:
+    return re.sub(r"\s+", " ", source).strip()
+
+
+def _names(known: list[Cell | None]) -> list[str]:
+    return [cell.name for cell in known if cell]
+
+
+def _matching_remarks(
+    assignment: Assignment, cells: list[Submitted], known: list[Cell | None]
+) -> list[str]:
+    remarks = []
+    if not any(cell.marked for cell in cells):
+        remarks.append(
+            "nbgrader's metadata are gone from every cell (nbgrader would give 0 points and say "
+            "nothing); the cells were found by their ids and texts"
+        )
+    names = _names(known)
+    wanted = [cell for cell in assignment.cells if cell.role in ("answer", "open")]
+    twice = [cell.name for cell in wanted if names.count(cell.name) > 1]
+    if twice:
+        remarks.append(f"cells that are there twice ran twice: {', '.join(twice)}")
+    missing = [cell.name for cell in wanted if cell.name not in names]
+    if missing:
+        remarks.append(f"no cell was found for {', '.join(missing)}; added cells ran instead")
+    return remarks
+
+
+def _restored(cell: Cell, submitted: Submitted | None, student: str) -> list[str]:
+    """Return what was put right in a cell that is the teacher's."""
+    if submitted is None:
+        return [f"the cell {cell.name} was missing and has been put back"]
+    if cell.role == "student":
+        return _named(submitted.source, student)
+    if _plainly(submitted.source) != _plainly(without_solution(cell)):
+        return [f"the cell {cell.name} had been changed and has been put back"]
+    return []
+
+
+def typed(source: str) -> str:
+    """Return the student number that the code `source` holds, or ""."""
+    said = re.search(r"^STUDENT = [\"']([^\"'\n]*)[\"']", source, re.M)
+    return said[1].strip() if said else ""
+
+
+def _named(source: str, student: str) -> list[str]:
+    name = typed(source)
+    if name.casefold() == student.strip().casefold():
+        return []
+    what = f"it was made as student {name!r}" if name else "no student number was typed in"
+    return [f"{what}; it was graded with the sample of {student!r}, so copied numbers fail"]
