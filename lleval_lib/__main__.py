@@ -1,4 +1,4 @@
-"""The command line: ``python -m lleval_lib`` and compare, convert, check-table or fetch."""
+"""The command line: ``python -m lleval_lib`` and compare, convert, check-table, grade or fetch."""
 
 import argparse
 import sys
@@ -43,6 +43,17 @@ The exit status is 1 if there are such figures, else 0. A figure that is named i
 wrong: scores of parts (as in F1, or acc of truthfulqa_mc2), a mean of several samples an item,
 and clustered or bootstrapped standard errors need not pass.
 """
+_GRADE = """\
+Grade notebooks that students handed in: a table of points, and a page of feedback for each.
+
+SUBMISSIONS is a folder or a .zip file, as Moodle, Canvas or Google Classroom give it, or with files
+or folders named after the students. Each notebook runs from the top in a sandbox (bubblewrap, on
+Linux): no network, none of your files, limits on time, memory and output. Right answers are never
+in there. A run that was stopped goes on where it was; a submission that has changed is graded anew.
+
+ROSTER is a .csv file with the columns student (the number that students type into the notebook)
+and name; email, moodle_id and canvas_id help to find files, too.
+"""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -59,6 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
     _add_compare(commands)
     _add_convert(commands)
     _add_check_table(commands)
+    _add_grade(commands)
     commands.add_parser(
         "fetch", help="download every model and data set into the user's cache and check it"
     )
@@ -67,6 +79,7 @@ def main(arguments: list[str] | None = None) -> None:
         "compare": _compare,
         "convert": _convert,
         "check-table": _check_table,
+        "grade": _grade,
         "fetch": _fetch,
     }
     run[options.pop("command")](**options)
@@ -157,6 +170,23 @@ def _add_check_table(commands) -> None:
     parser.add_argument("--percent", action="store_true", help="scores are percentages")
 
 
+def _add_grade(commands) -> None:
+    parser = commands.add_parser(
+        "grade",
+        help="grade a folder of notebooks that students handed in, safely",
+        description=_GRADE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("source", metavar="SUBMISSIONS", help="a folder or a .zip file of notebooks")
+    add("--assignment", required=True, metavar="NOTEBOOK", help="the teacher's, with solutions")
+    add("--roster", required=True, metavar="CSV", help="the students")
+    add("--output", required=True, metavar="DIR", help="the folder to write")
+    add("--course", default="", metavar="NAME", help="as when the student version was made")
+    add("--seconds", type=float, default=300, metavar="S", help="for each notebook (default: 300)")
+    add("--workers", type=int, default=2, metavar="N", help="notebooks at a time (default: 2)")
+
+
 def _terms() -> str:
     return "\n".join(
         fill(meaning, 99, initial_indent=f"  {term:13}", subsequent_indent=15 * " ")
@@ -218,6 +248,18 @@ def _check_table(path, *, percent) -> None:
         )
         print(*(f"  {name}" for name in left), sep="\n")
     sys.exit(1 if len(bad) else 0)
+
+
+def _grade(source, *, assignment, roster, output, **options) -> None:
+    from .gradebook import grade_all, summary
+
+    try:
+        rows = grade_all(source, assignment, roster, output, **options)
+    except (ValueError, LookupError, OSError, RuntimeError) as error:
+        print(f"python -m lleval_lib grade: error: {error}", file=sys.stderr)
+        sys.exit(2)
+    print(*summary(rows), sep="\n")
+    print(f"\nThe points are in {output}/grades.csv, the pages in {output}/feedback")
 
 
 def _choice(option: str, given: list[str] | None) -> str | dict[str, str] | None:

@@ -169,7 +169,7 @@ def _template() -> jinja2.Template:
     ).from_string(text)
 
 
-def summary(task: Assignment, rows: list[tuple[Student, Grade, str]]) -> Iterator[str]:
+def summary(rows: list[tuple[Student, Grade, str]]) -> Iterator[str]:
     """Yield what a teacher wants to know first: how many, which question was hard, how long."""
     graded = [found for _, found, _ in rows if found.status == "graded"]
     yield f"{len(graded)} graded, {len(rows) - len(graded)} not"
@@ -177,8 +177,8 @@ def summary(task: Assignment, rows: list[tuple[Student, Grade, str]]) -> Iterato
         if found.status not in ("graded", HANDED_IN_NOTHING):
             yield f"  {student.number or '?'}, {name}: {found.status}"
     if graded:
-        for question, points in task.questions.items():
-            mean = sum(found.questions[question].earned for found in graded) / len(graded)
-            yield f"  {question}: {mean:.1f} of {points} points on average"
+        for name, question in graded[0].questions.items():
+            mean = sum(found.questions[name].earned for found in graded) / len(graded)
+            yield f"  {name}: {mean:.1f} of {question.points} points on average"
         seconds = sum(found.seconds for found in graded) / len(graded)
         yield f"{seconds:.1f} seconds a submission"
