@@ -178,7 +178,7 @@ def _close(said: float, right: float, within: float) -> bool:
 
 def _inside(job: dict, seconds: float, notebook: Path | None = None) -> Isolated:
     program = resources.files(__package__).joinpath("grading_inside.py").read_text("utf-8")
-    files = {
+    files: dict[str, str | bytes] = {
         "grading_inside.py": program,
         "main.py": "import grading_inside\ngrading_inside.main('plan.json', '/answer')\n",
         "plan.json": json.dumps(job),
@@ -223,18 +223,18 @@ def _questions(
     for name, tests in assignment.tests.items():
         question = name.removesuffix("-check")
         values = [_claimed(lines, name, number) for number in range(len(tests))]
-        found[question] = Answered(
-            tuple(
-                Tested(
-                    test.expression,
-                    said.get("error") or _shown(said["value"]),
-                    test.points * ("value" in said and same(said["value"], value, test.within)),
-                    test.points,
-                )
-                for test, said, value in zip(tests, values, right[name], strict=True)
-            ),
-            _problem(question, name, problems, arranged),
+        tested = tuple(
+            Tested(
+                test.expression,
+                said.get("error") or _shown(said["value"]),
+                test.points * ("value" in said and same(said["value"], value, test.within)),
+                test.points,
+            )
+            for test, said, value in zip(tests, values, right[name], strict=True)
         )
+        whole = all(test.earned for test in tested)
+        problem = None if whole else _problem(question, name, problems, arranged)
+        found[question] = Answered(tested, problem)
     return found
 
 

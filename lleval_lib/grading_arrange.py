@@ -33,35 +33,41 @@ def arrange(assignment: Assignment, cells: list[Submitted], course: str, student
     student added stay behind the one that they follow.
     """
     known = [known_cell(assignment, cell) for cell in cells]
+    arranged = Arranged([], {}, _matching_remarks(assignment, cells, known), {})
+    for submitted, cell, last in _placed(assignment, cells, known):
+        if cell and cell.kind == "code" and cell.role != "answer":
+            if cell.name not in arranged.sources:
+                arranged.remarks.extend(_restored(cell, submitted, student))
+                source = named_student(cell.source, course, student)
+                arranged.sources[cell.name] = source
+                arranged.steps.append(step(assignment, cell, source))
+        elif submitted and submitted.kind == "code":
+            name = cell.name if cell else f"added {len(arranged.steps)}"
+            arranged.sources[name] = submitted.source
+            arranged.steps.append({"name": name, "source": submitted.source})
+        elif submitted and last and last.role == "open":
+            before = [arranged.texts[last.name]] if last.name in arranged.texts else []
+            arranged.texts[last.name] = "\n\n".join([*before, submitted.source])
+    return arranged
+
+
+def _placed(
+    assignment: Assignment, cells: list[Submitted], known: list[Cell | None]
+) -> list[tuple[Submitted | None, Cell | None, Cell | None]]:
+    """Return each cell, what it is, and the last known cell up to it, in the assignment's order."""
     place = {cell.name: i for i, cell in enumerate(assignment.cells)}
-    at, placed = -1, []
+    at = -1
+    placed: list[tuple[int, Submitted | None, Cell | None]] = []
     for submitted, cell in zip(cells, known, strict=True):
         at = place[cell.name] if cell else at
         placed.append((at, submitted, cell))
-    found = [at for at, _, cell in placed if cell]
-    remarks = _matching_remarks(assignment, cells, known)
-    if found != sorted(found):
-        remarks.append("cells had changed places; they ran in the assignment's order")
-    placed += [
-        (i, None, cell) for i, cell in enumerate(assignment.cells) if cell.name not in _names(known)
+    missing = [cell for cell in assignment.cells if cell.name not in _names(known)]
+    placed += [(place[cell.name], None, cell) for cell in missing]
+    placed.sort(key=lambda entry: entry[0])
+    return [
+        (submitted, cell, assignment.cells[at] if at >= 0 else None)
+        for at, submitted, cell in placed
     ]
-    steps, texts, sources = [], {}, {}
-    for _, submitted, cell in sorted(placed, key=lambda entry: entry[0]):
-        if (submitted or cell).kind == "markdown":
-            if cell and cell.role == "open" and submitted:
-                texts[cell.name] = submitted.source
-            continue
-        if cell is None or cell.role == "answer":
-            if submitted is None or submitted.kind != "code":
-                continue
-            name = cell.name if cell else f"added {len(steps)}"
-            steps.append({"name": name, "source": submitted.source})
-            sources[name] = submitted.source
-        elif cell.name not in sources:
-            remarks += _restored(cell, submitted, student)
-            sources[cell.name] = named_student(cell.source, course, student)
-            steps.append(step(assignment, cell, sources[cell.name]))
-    return Arranged(steps, texts, remarks, sources)
 
 
 def step(assignment: Assignment, cell: Cell, source: str) -> dict:
@@ -105,6 +111,9 @@ def _matching_remarks(
             "nothing); the cells were found by their ids and texts"
         )
     names = _names(known)
+    place = [cell.name for cell in assignment.cells]
+    if sorted(names, key=place.index) != names:
+        remarks.append("cells had changed places; they ran in the assignment's order")
     wanted = [cell for cell in assignment.cells if cell.role in ("answer", "open")]
     twice = [cell.name for cell in wanted if names.count(cell.name) > 1]
     if twice:
