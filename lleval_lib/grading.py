@@ -170,10 +170,13 @@ def same(said, right, within: float = 0.0) -> bool:
 
 
 def _close(said: float, right: float, within: float) -> bool:
-    if math.isnan(right) or math.isnan(said):
-        return math.isnan(right) and math.isnan(said)
-    # The last digits depend on the order of sums, also where no tolerance is given.
-    return said == right or math.isclose(said, right, rel_tol=1e-9, abs_tol=within)
+    if math.isnan(right) or said != said:
+        return math.isnan(right) and said != said
+    try:
+        # The last digits depend on the order of sums, also where no tolerance is given.
+        return said == right or math.isclose(said, right, rel_tol=1e-9, abs_tol=1.000001 * within)
+    except OverflowError:  # a whole number that no float can hold
+        return False
 
 
 def _inside(job: dict, seconds: float, notebook: Path | None = None) -> Isolated:

@@ -54,20 +54,23 @@ def arrange(assignment: Assignment, cells: list[Submitted], course: str, student
 def _placed(
     assignment: Assignment, cells: list[Submitted], known: list[Cell | None]
 ) -> list[tuple[Submitted | None, Cell | None, Cell | None]]:
-    """Return each cell, what it is, and the last known cell up to it, in the assignment's order."""
+    """Return each cell, what it is, and what it belongs to, in the assignment's order."""
     place = {cell.name: i for i, cell in enumerate(assignment.cells)}
+    missing = [cell for cell in assignment.cells if cell.name not in _names(known)]
     at = -1
     placed: list[tuple[int, Submitted | None, Cell | None]] = []
     for submitted, cell in zip(cells, known, strict=True):
         at = place[cell.name] if cell else at
         placed.append((at, submitted, cell))
-    missing = [cell for cell in assignment.cells if cell.name not in _names(known)]
     placed += [(place[cell.name], None, cell) for cell in missing]
     placed.sort(key=lambda entry: entry[0])
-    return [
-        (submitted, cell, assignment.cells[at] if at >= 0 else None)
-        for at, submitted, cell in placed
-    ]
+    belongs = []
+    for at, submitted, cell in placed:
+        # A text behind a question is its answer, also where nothing says so.
+        after = [c for c in assignment.cells[at + 1 : at + 2] if c in missing and c.role == "open"]
+        owner = cell or (after or [assignment.cells[at] if at >= 0 else None])[0]
+        belongs.append((submitted, cell, owner))
+    return belongs
 
 
 def step(assignment: Assignment, cell: Cell, source: str) -> dict:

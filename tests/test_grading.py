@@ -583,6 +583,7 @@ def test_a_teachers_mistake_is_said(path, tmp_path):
         ([], {}, 0, False),
         (10**400, 0.5, 1, False),
     ],
+    ids=str,
 )
 def test_same(said, right, within, agree):
     assert same(said, right, within) == agree
