@@ -7,6 +7,10 @@
 # make colab        runs the chapters as on Colab and keeps which passed (about a minute each), or
 #                   with NAME=04 those with this in their name
 # make chapter NAME=04_parameter_efficiency TITLE="Parameter efficiency"   begins a chapter
+# make assignments  writes what students get to _build/assignments, and runs each (two minutes);
+#                   with COURSE=spring and, for a folder a student, ROSTER=students.csv
+# make grade SUBMISSIONS=folder ROSTER=students.csv   grades what they hand in (COURSE as above)
+# make slides       shows the chapters as slides, in _build/html/slides
 # make records NAME=reviews   runs a recorded experiment anew (reviews: an hour), or lists them
 # make constraints  renews the pins of constraints.txt (a minute)
 # make address      points badges and set-up cells at git's origin, or at REPO=https://github.com/…
@@ -24,7 +28,7 @@ PAGES := _config.yml _toc.yml $(shell find book notebooks -type f -not -path '*/
 
 PYTEST = OMP_NUM_THREADS=$(THREADS) TQDM_DISABLE=1 $(BIN)/python -m pytest -n $(WORKERS)
 
-.PHONY: book pdf test check lint refresh colab chapter records constraints address clean FORCE
+.PHONY: book pdf test check lint refresh colab chapter assignments grade records constraints address clean FORCE
 .DELETE_ON_ERROR:
 
 book: _build/.built
@@ -59,6 +63,15 @@ colab: .venv/.test
 
 chapter: .venv/.test
 	$(BIN)/python book/tools/chapter.py "$(NAME)" "$(TITLE)"
+
+assignments: .venv/.test
+	$(BIN)/python -m lleval_lib fetch
+	$(BIN)/python book/tools/assignments.py --course "$(COURSE)" $(if $(ROSTER),--students "$(ROSTER)")
+
+grade: .venv/.test
+	$(BIN)/python -m lleval_lib grade "$(SUBMISSIONS)" --roster "$(ROSTER)" --course "$(COURSE)" \
+	    --assignment "notebooks/assignments$(if $(ASSIGNMENT),/$(ASSIGNMENT).ipynb)" \
+	    --output "$(or $(OUTPUT),_build/grades)"
 
 records: .venv/.test
 	$(BIN)/python experiments/record.py $(NAME)

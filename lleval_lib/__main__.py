@@ -179,7 +179,8 @@ def _add_grade(commands) -> None:
     )
     add = parser.add_argument
     add("source", metavar="SUBMISSIONS", help="a folder or a .zip file of notebooks")
-    add("--assignment", required=True, metavar="NOTEBOOK", help="the teacher's, with solutions")
+    what = "the teacher's notebook, with solutions; of a folder, the one that was handed in"
+    add("--assignment", required=True, metavar="NOTEBOOK", help=what)
     add("--roster", required=True, metavar="CSV", help="the students")
     add("--output", required=True, metavar="DIR", help="the folder to write")
     add("--course", default="", metavar="NAME", help="as when the student version was made")

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -20,7 +21,17 @@ import jinja2
 from tqdm import tqdm
 
 from .assignments import Assignment, read_assignment
-from .grading import SECONDS, Answered, Grade, Tested, grade, right_values, typed_number
+from .grading import (
+    SECONDS,
+    Answered,
+    Grade,
+    Tested,
+    grade,
+    read_submission,
+    right_values,
+    typed_number,
+)
+from .grading_arrange import drawn_for
 from .submissions import Student, find_notebooks, match, read_roster
 
 HANDED_IN_NOTHING = "nothing handed in"
@@ -38,14 +49,16 @@ def grade_all(
 ) -> list[tuple[Student, Grade, str]]:
     """Grade the submissions in the folder or .zip `source`; return a row for each student.
 
-    A row is the student, the grade and the file. `output` gets ``grades.csv`` and a page for each
-    student in ``feedback``. Each submission may take `seconds`; `workers` run at a time. Raises
-    ``ValueError`` for a bad assignment, roster or source.
+    A row is the student, the grade and the file. `assignment` is the teacher's notebook, or a
+    folder of such: then it is the one that most of the submissions name. `output` gets
+    ``grades.csv`` and a page for each student in ``feedback``. Each submission may take `seconds`;
+    `workers` run at a time. Raises ``ValueError`` for a bad assignment, roster or source.
     """
-    task, students, output = read_assignment(assignment), read_roster(roster), Path(output)
+    students, output = read_roster(roster), Path(output)
     state = output / "state"
     state.mkdir(parents=True, exist_ok=True)
     files = find_notebooks(source, state / "unpacked")
+    task = read_assignment(_the_one(Path(assignment), list(files.values())))
     mine, nobodys = match(students, files, task.name, lambda name: typed_number(files[name]))
     right_values(task, course, "")  # a teacher's mistake is said before anything is graded
 
@@ -59,6 +72,27 @@ def grade_all(
     write_table(task, rows, output / "grades.csv")
     write_pages(task, rows, output / "feedback")
     return rows
+
+
+def _the_one(assignment: Path, files: list[Path]) -> Path:
+    """Return `assignment`, or if it is a folder the notebook there that most of `files` name."""
+    if not assignment.is_dir():
+        return assignment
+    named = Counter(name for path in files[:15] for name in _drawn_for(path))
+    there = [n for n, _ in named.most_common() if (assignment / f"{n}.ipynb").exists()]
+    if not there:
+        raise ValueError(
+            f"which assignment was handed in? None of the notebooks names one in {assignment}; "
+            "name the teacher's notebook itself"
+        )
+    return assignment / f"{there[0]}.ipynb"
+
+
+def _drawn_for(path: Path) -> set[str]:
+    try:
+        return drawn_for(read_submission(path))
+    except ValueError:
+        return set()
 
 
 def _kept(

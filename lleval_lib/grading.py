@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 
 from .assignments import UNANSWERED, Assignment, named_student
-from .grading_arrange import Arranged, Submitted, arrange, known_cell, step, typed
+from .grading_arrange import Arranged, Submitted, arrange, drawn_for, known_cell, step, typed
 from .sandbox import Isolated, run_isolated
 
 CELL_SECONDS = 60
@@ -206,10 +206,9 @@ def _lines(done: Isolated) -> list[dict]:
 
 def _other_assignment(assignment: Assignment, cells: list[Submitted]) -> str | None:
     """Return why `cells` are no submission of `assignment`, if so."""
-    code = "\n".join(cell.source for cell in cells if cell.kind == "code")
-    if not code.strip():
+    if not any(cell.kind == "code" and cell.source.strip() for cell in cells):
         return "the notebook has no code"
-    drawn = set(re.findall(r"\bll\.variant\(\s*[\"']([^\"']+)[\"']", code))
+    drawn = drawn_for(cells)
     if drawn and assignment.name not in drawn:
         return f"this is another assignment ({', '.join(sorted(drawn))})"
     known = [known_cell(assignment, cell) for cell in cells]

@@ -138,6 +138,12 @@ def _restored(cell: Cell, submitted: Submitted | None, student: str) -> list[str
     return []
 
 
+def drawn_for(cells: list[Submitted]) -> set[str]:
+    """Return the names of the assignments whose data these cells draw."""
+    code = "\n".join(cell.source for cell in cells if cell.kind == "code")
+    return set(re.findall(r"\bll\.variant\(\s*[\"']([^\"']+)[\"']", code))
+
+
 def typed(source: str) -> str:
     """Return the student number that the code `source` holds, or ""."""
     said = re.search(r"^STUDENT = [\"']([^\"'\n]*)[\"']", source, re.M)
