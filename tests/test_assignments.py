@@ -63,6 +63,7 @@ def test_the_cells_are_nbgraders(path):
         wanted = {"schema_version", "grade_id", "grade", "solution", "locked", "task", "cell_type"}
         assert set(mark) == wanted | ({"points"} if mark["grade"] else set()), mark
         assert mark["cell_type"] == cell["cell_type"]
+        assert cell["cell_type"] == "markdown" or cell["execution_count"], "run it, and commit that"
         assert mark["locked"] == (not mark["solution"] and mark["grade_id"] != "student")
 
 
@@ -199,7 +200,8 @@ def test_a_folder_a_student(small, tmp_path, monkeypatch, capsys):
 def test_what_is_wrong_is_found(small):
     assert tool._wrong_failures(small) == []
     assert tool._lost_points(small) == []
-    assert "FAILED" in tool._other_outputs(small)[0]  # its outputs are not committed
+    rewritten(small, lambda n: at(n, "data").update(execution_count=1))  # without its output
+    assert "data" in tool._other_outputs(small)[0]
     rewritten(small, lambda n: at(n, "data").update(source="1 / 0"))
     assert "data fails in the student version" in tool._wrong_failures(small)[0]
     teachers(small.parent)
