@@ -15,11 +15,12 @@ from pathlib import Path
 
 from .assignments import UNANSWERED, Assignment, named_student
 from .grading_arrange import Arranged, Submitted, arrange, drawn_for, known_cell, step, typed
-from .sandbox import Isolated, run_isolated
+from .sandbox import DISK, Isolated, run_isolated
 
 CELL_SECONDS = 60
 SECONDS = 300
 MEMORY = 3_000  # megabytes
+LARGEST = DISK - 6_000_000  # bytes of a submission
 _SOLVED = "the teacher's own notebook"
 
 
@@ -69,6 +70,11 @@ def read_submission(path: Path) -> list[Submitted]:
 
     It is read in the sandbox, so that a file made to break a reader breaks nothing here.
     """
+    size = path.stat().st_size
+    if size > LARGEST:
+        raise ValueError(
+            f"the file has {size / 1e6:,.0f} MB, which are outputs: clear them, and save it again"
+        )
     done = _inside({"notebook": "/box/submitted.ipynb"}, 60, path)
     lines = _lines(done)
     if not lines:
@@ -181,13 +187,13 @@ def _close(said: float, right: float, within: float) -> bool:
 
 def _inside(job: dict, seconds: float, notebook: Path | None = None) -> Isolated:
     program = resources.files(__package__).joinpath("grading_inside.py").read_text("utf-8")
-    files: dict[str, str | bytes] = {
+    files: dict[str, str | bytes | Path] = {
         "grading_inside.py": program,
         "main.py": "import grading_inside\ngrading_inside.main('plan.json', '/answer')\n",
         "plan.json": json.dumps(job),
     }
     if notebook is not None:
-        files["submitted.ipynb"] = notebook.read_bytes()
+        files["submitted.ipynb"] = notebook
     return run_isolated(files, seconds=seconds, memory=MEMORY, cache=True)
 
 

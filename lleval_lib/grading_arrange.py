@@ -64,12 +64,12 @@ def _placed(
         placed.append((at, submitted, cell))
     placed += [(place[cell.name], None, cell) for cell in missing]
     placed.sort(key=lambda entry: entry[0])
-    belongs = []
-    for at, submitted, cell in placed:
+    belongs: list[tuple[Submitted | None, Cell | None, Cell | None]] = []
+    for at, handed_in, cell in placed:
         # A text behind a question is its answer, also where nothing says so.
         after = [c for c in assignment.cells[at + 1 : at + 2] if c in missing and c.role == "open"]
-        owner = cell or (after or [assignment.cells[at] if at >= 0 else None])[0]
-        belongs.append((submitted, cell, owner))
+        before = assignment.cells[at] if at >= 0 else None
+        belongs.append((handed_in, cell, cell or (after[0] if after else before)))
     return belongs
 
 
