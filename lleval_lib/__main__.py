@@ -291,12 +291,13 @@ def _tasks(name: str) -> str:
 
 
 def _fetch() -> None:
-    from .catalogue import catalogue
+    from .catalogue import catalogue, runs_here
     from .fetching import fetch
     from .models import load_encoder, load_lm
 
     for entry in catalogue().values():
-        print(f"{entry.name}: {fetch(entry.name).name}")
+        if entry.kind != "tool" or runs_here(entry):
+            print(f"{entry.name}: {fetch(entry.name).name}")
     print(load_lm(), load_encoder(), sep="\n")
 
 

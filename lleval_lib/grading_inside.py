@@ -23,6 +23,7 @@ def main(plan, answer):
     """Read or run what the file `plan` says, and write to the file `answer`."""
     with open(plan, encoding="utf-8") as file:
         job = json.load(file)
+    os.unlink(plan)
     with open(answer, "w", encoding="utf-8", buffering=1) as lines:
 
         def tell(line, dumps=json.dumps, write=lines.write):

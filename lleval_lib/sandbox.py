@@ -95,7 +95,7 @@ def run_isolated(
 
 def _in_box(files: Mapping[str, str | bytes | Path]) -> dict[str, str | bytes | Path]:
     for name in files:
-        if Path(name).name != name:
+        if Path(name).name != name or name == "..":
             raise ValueError(f"the file {name!r} must be a plain name, without a folder")
     return {f"/box/{name}": content for name, content in files.items()}
 

@@ -262,7 +262,7 @@ CHEATS = {
                     if file.endswith((".ipynb", ".json", ".csv")):
                         try: text = open(os.path.join(folder, file)).read(100_000)
                         except OSError: continue
-                        if "BEGIN SOLUTION" in text or "scores.mean()" in text and "right" in text:
+                        if "BEGIN SOL" + "UTION" in text or "q1-check" in text:
                             mean = scores.mean()
         """,
     ),
@@ -343,11 +343,11 @@ ATTACKS = {
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_an_attack_is_reported_and_ends(graded, path, name, monkeypatch):
-    monkeypatch.setattr(grading, "CELL_SECONDS", 3)
+    monkeypatch.setattr(grading, "CELL_SECONDS", 2)
     source, said = ATTACKS[name]
-    found = graded(handed_in(path, q3=source), seconds=20)
+    found = graded(handed_in(path, q3=source), seconds=12)
     assert found.status == "graded"
-    assert found.seconds < 25
+    assert found.seconds < 20
     assert points(found) == ALL | {"q3": 0}
     assert said in " ".join([*found.remarks, found.questions["q3"].problem or ""])
 
