@@ -28,7 +28,7 @@ PAGES := _config.yml _toc.yml $(shell find book notebooks -type f -not -path '*/
 
 PYTEST = OMP_NUM_THREADS=$(THREADS) TQDM_DISABLE=1 $(BIN)/python -m pytest -n $(WORKERS)
 
-.PHONY: book pdf test check lint refresh colab chapter assignments grade records constraints address clean FORCE
+.PHONY: book pdf slides test check lint refresh colab chapter assignments grade records constraints address clean FORCE
 .DELETE_ON_ERROR:
 
 book: _build/.built
@@ -37,6 +37,10 @@ book: _build/.built
 # From the pages that `make book` made, onto which it puts a link.
 pdf: _build/.built .venv/.pdf
 	$(BIN)/python book/tools/pdf.py
+
+# Also from what `make book` made, whose styles and formulas they use.
+slides: _build/.built .venv/.slides
+	$(BIN)/python book/tools/slides.py
 
 test: lint _build/.built
 	$(BIN)/python book/tools/refresh.py --check
@@ -101,11 +105,16 @@ clean:
 	    ["project"]["optional-dependencies"]["pdf"])')
 	touch $@
 
+.venv/.slides: pyproject.toml constraints.txt | .venv/.book
+	$(PIP) $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb")) \
+	    ["project"]["optional-dependencies"]["slides"])')
+	touch $@
+
 # An old pip takes minutes to work out what to install; a new one takes seconds.
 .venv/.test: pyproject.toml constraints.txt | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25'
-	$(PIP) --editable '.[book,pdf,test]'
-	touch $@ .venv/.book .venv/.pdf
+	$(PIP) --editable '.[book,pdf,slides,test]'
+	touch $@ .venv/.book .venv/.pdf .venv/.slides
 
 # Written only when it says something new, so that the book is not built again for nothing.
 book/library.md: FORCE | .venv/bin/python

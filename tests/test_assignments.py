@@ -2,9 +2,9 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 
+import assignments as tool
 import nbformat
 import pytest
 from assignment import NAME, at, teachers
@@ -13,9 +13,6 @@ from lleval_lib.assignments import read_assignment, student_version
 from lleval_lib.grading import right_values, same
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "book" / "tools"))
-
-import assignments as tool  # noqa: E402
 
 PATHS = sorted((ROOT / "notebooks" / "assignments").glob("*.ipynb"))
 NAMES = [path.stem for path in PATHS]

@@ -46,18 +46,27 @@ def deck(notebook):
     cells, section = [], ""
     for cell in notebook.cells:
         kind = cell.metadata.get("slideshow", {}).get("slide_type", "")
-        text = _BADGE.sub("", cell.source) if cell.cell_type == "markdown" else ""
-        section = (re.findall(r"^##? +(.*)", text, re.M) or [section])[-1]
-        shown, said = split(text) if kind else ("", text)
-        if kind == "slide" and not text.lstrip().startswith("#"):
-            cells.append(_typed(f'<p class="section">{html.escape(section)}</p>', "slide"))
-            kind = "fragment"
-        if kind in ("slide", "fragment"):
-            cells.append(_typed(shown, kind) if text else _shown_code(cell))
-        if said and cells and kind != "skip":
-            cells.append(_typed(said, "notes"))
+        for text in _parts(cell) if cell.cell_type == "markdown" else [""]:
+            heads = text.startswith("#")
+            section = text.partition("\n")[0].lstrip("# ") if heads else section
+            shown, said = split(text) if kind else ("", text)
+            # What stands over a heading in a cell still belongs to the slide before.
+            place = "fragment" if text and not heads and "\n#" in cell.source else kind
+            if place == "slide" and not heads:
+                cells.append(_typed(f'<p class="section">{html.escape(section)}</p>', "slide"))
+                place = "fragment"
+            if place in ("slide", "fragment"):
+                cells.append(_typed(shown, place) if text else _shown_code(cell))
+            if said and cells and kind != "skip":
+                cells.append(_typed(said, "notes"))
     title = notebook.cells[0].source.partition("\n")[0].lstrip("# ")
     return nbformat.v4.new_notebook(cells=cells, metadata={"title": title})
+
+
+def _parts(cell) -> list[str]:
+    """Return the text of `cell`, cut before its headings."""
+    text = _BADGE.sub("", cell.source).strip()
+    return [part.strip() for part in re.split(r"\n(?=##? )", text) if part.strip()]
 
 
 def _typed(text: str, kind: str):
