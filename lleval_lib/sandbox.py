@@ -140,7 +140,7 @@ def _walls(cache: bool) -> list[str]:
         walls += ["--ro-bind-try", path, path]
     walls += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
     for folder in ("/dev/shm", "/tmp", "/home", "/box"):
-        walls += ["--perms", "1777", "--size", str(DISK), "--tmpfs", folder]
+        walls += ["--perms", "0777", "--size", str(DISK), "--tmpfs", folder]
     for folder in _python():
         # bubblewrap would make them for their owner alone.
         for above in reversed(Path(folder).parents[:-1]):
