@@ -301,7 +301,8 @@ def _remarks(done: Isolated, lines: list[dict], arranged: Arranged) -> list[str]
     begun = [str(line["begins"]) for line in lines if "begins" in line]
     if not any("done" in line for line in lines):
         where = f" in cell {begun[-1]}" if begun else ""
-        remarks.append(f"the notebook was stopped{where}: {done.ending}")
+        why = "it left Python itself" if done.ending == "finished" else done.ending
+        remarks.append(f"the notebook did not come to its end{where}: {why}")
     if any(text.strip() == UNANSWERED for text in arranged.texts.values()):
         remarks.append("an open question was not answered")
     return remarks

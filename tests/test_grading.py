@@ -331,11 +331,11 @@ ATTACKS = {
     "memory": ("x = []\nwhile True: x.append(bytearray(50_000_000))", ""),
     "10 GB of output": ("while True: print('x' * 10_000_000)", "output"),
     "its folder deleted": ("import shutil\nshutil.rmtree('/', ignore_errors=True)", ""),
-    "killed": ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "stopped"),
-    "left early": ("import os\nos._exit(0)", "stopped"),
+    "killed": ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "killed by SIGKILL"),
+    "left early": ("import os\nos._exit(0)", "it left Python itself"),
     "network": ("import urllib.request\nurllib.request.urlopen('http://192.0.2.1')", "URLError"),
     "socket": ("import socket\nsocket.create_connection(('127.0.0.1', 22), 2)", "Error"),
-    "crash": ("import ctypes\nctypes.string_at(0)", "stopped"),
+    "crash": ("import ctypes\nctypes.string_at(0)", "killed by SIGSEGV"),
     "recursion": ("def f(): return f()\nf()", "RecursionError"),
     "input": ("input('password: ')", "EOFError"),
 }
@@ -355,7 +355,7 @@ def test_an_attack_is_reported_and_ends(graded, path, name, monkeypatch):
 def test_what_comes_first_is_not_lost(graded, path):
     found = graded(handed_in(path, q2="import os\nos._exit(0)"))
     assert points(found) == {"q1": 2, "q2": 0, "q3": 0}
-    assert any("stopped in cell q2" in remark for remark in found.remarks)
+    assert any("its end in cell q2" in remark for remark in found.remarks)
     assert "ended before" in found.questions["q3"].tests[0].said
 
 
