@@ -26,10 +26,11 @@ _SOLVED = "the teacher's own notebook"
 
 @dataclass(frozen=True)
 class Tested:
-    """What one hidden test gave: what the notebook said, and the points of it."""
+    """What one hidden test gave: a value, or an error, as text; and the points of it."""
 
     expression: str
     said: str
+    is_value: bool
     earned: int
     points: int
 
@@ -234,7 +235,8 @@ def _questions(
         tested = tuple(
             Tested(
                 test.expression,
-                said.get("error") or _shown(said["value"]),
+                _shown(said["value"]) if "value" in said else said["error"],
+                "value" in said,
                 test.points * ("value" in said and same(said["value"], value, test.within)),
                 test.points,
             )
