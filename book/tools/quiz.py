@@ -72,12 +72,21 @@ def sealed(text: str) -> list[dict]:
         raise BadQuizError(f"this is no TOML: {error}") from error
     if not FEWEST <= len(questions) <= MOST:
         raise BadQuizError(f"a quiz has {FEWEST} to {MOST} questions, not {len(questions)}")
-    return [_sealed(question, n) for n, question in enumerate(questions, start=1)]
+    for n, question in enumerate(questions, start=1):
+        _require_whole(question, n)
+    # By a hash, so that the options stand in an order that nobody chose, the same one each time;
+    # by another one where a letter would be right in more than half of the questions.
+    for salt in range(1_000):
+        entries = [_sealed(question, salt) for question in questions]
+        rights = [_answers(entry)["right"] for entry in entries]
+        if max(map(rights.count, rights)) <= (len(rights) + 1) // 2:
+            break
+    return entries
 
 
-def _sealed(question: dict, n: int) -> dict:
-    ask, options = " ".join(question.get("ask", "").split()), question.get("option", [])
-    if not ask or len(options) < 3:
+def _require_whole(question: dict, n: int) -> None:
+    options = question.get("option", [])
+    if not question.get("ask") or len(options) < 3:
         raise BadQuizError(f"question {n} needs an ask and at least three options")
     for option in options:
         if not option.get("text") or not option.get("why"):
@@ -85,23 +94,35 @@ def _sealed(question: dict, n: int) -> dict:
     if sum(option.get("right", False) for option in options) != 1:
         raise BadQuizError(f"question {n}: right = true must stand at exactly one option")
 
-    # By a hash, so that they stand in an order that nobody chose, and in the same one each time.
-    options = sorted(options, key=lambda o: hashlib.sha256((ask + o["text"]).encode()).digest())
+
+def _sealed(question: dict, salt: int) -> dict:
+    def place(option: dict) -> bytes:
+        return hashlib.sha256(f"{salt} {question['ask']} {option['text']}".encode()).digest()
+
+    options = sorted(question["option"], key=place)
     answers = {
-        "why": [" ".join(option["why"].split()) for option in options],
+        "why": [_one_line(option["why"]) for option in options],
         "right": [option.get("right", False) for option in options].index(True),
     }
-    texts = [" ".join(option["text"].split()) for option in options]
-    return {"ask": ask, "options": texts, "key": lock(answers)}
+    texts = [_one_line(option["text"]) for option in options]
+    return {"ask": _one_line(question["ask"]), "options": texts, "key": lock(answers)}
 
 
 def _opened(entry: dict) -> dict:
     if "key" not in entry:
         return entry
-    answers = json.loads(base64.b64decode(entry["key"]))
+    answers = _answers(entry)
     pairs = enumerate(zip(entry["options"], answers["why"], strict=True))
     options = [{"text": t, "right": k == answers["right"], "why": why} for k, (t, why) in pairs]
     return {"ask": entry["ask"], "option": options}
+
+
+def _answers(entry: dict) -> dict:
+    return json.loads(base64.b64decode(entry["key"]))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def kept(quizzes: dict[str, list[dict]]) -> str:
