@@ -81,6 +81,7 @@ from .plots import RED as RED
 from .plots import decision_heatmap as decision_heatmap
 from .plots import forest as forest
 from .plots import use_style as use_style
+from .quizzes import quiz as quiz
 from .records import load_records as load_records
 from .records import make_records as make_records
 from .records import read_records as read_records

@@ -183,6 +183,7 @@ CELLS = (
     cell("code", "%pip install a", "set-up", tags=["setup"]),
     cell("code", "x = 2", "two", tags=["hide-input"]),
     cell("code", "print(x)", "show"),
+    cell("code", "import lleval_lib as ll\nll.mean(1)", "quiz", tags=["quiz"]),
 )
 
 
@@ -195,6 +196,8 @@ CELLS = (
         (2, "source", ["x ", "= 2"], []),
         (2, "metadata", {"tags": ["raises-exception"]}, ["its code"]),
         (2, "metadata", {"tags": ["hide-input"], "collapsed": True}, []),
+        (4, "source", "import lleval_lib as ll\nll.report()", []),
+        (4, "metadata", {"tags": []}, ["its code", "means.py", "inputs.py"]),
     ],
 )
 def test_code_and_tags_make_stale_and_prose_does_not(tree, index, field, value, expected):
@@ -255,6 +258,12 @@ def online_is_edited(library):
     append(library / "online.py", "\nx = 1\n")
 
 
+def a_quiz_is_edited(library):
+    append(library / "quizzes.py", "\nx = 1\n")
+    append(library / "quiz.html", "<p>\n")
+    append(library / "quizzes.toml", "\n")
+
+
 def the_report_is_edited(library):
     append(library / "report.py", "\nx = 1\n")
     append(library / "report.html", "<p>\n")
@@ -265,6 +274,7 @@ def the_report_is_edited(library):
     [
         (online_is_edited, {"10"}),
         (the_report_is_edited, set()),
+        (a_quiz_is_edited, set()),
         (an_answer_is_added, {"03"}),
         (a_data_set_is_added, set()),
         (a_result_is_added, set()),
@@ -336,6 +346,31 @@ def test_refresh_executes_what_is_stale_and_leaves_it_tidy(tree, capsys):
     (tree / "lleval_lib" / "__init__.py").write_text("attach_stub = 2\n", encoding="utf-8")
     assert refresh.main(["--check"], tree) == 1
     assert "01_good.ipynb is stale (__init__.py): run" in capsys.readouterr().out
+
+
+QUIZ = """\
+[["01"]]
+ask = "Is it {}?"
+options = ["It is.", "It is not."]
+key = "eyJ3aHkiOiBbIkEiLCAiQiJdLCAicmlnaHQiOiAwfQ=="
+"""
+
+
+def test_refresh_makes_a_quiz_anew_without_the_other_cells(tree, capsys):
+    (tree / "lleval_lib" / "quizzes.toml").write_text(QUIZ.format("one"), encoding="utf-8")
+    cells = [cell("code", "1 / 0", "other"), cell("code", "ll.quiz('01')", "q", tags=["quiz"])]
+    executed = fingerprints({"cells": cells}, "01", tree / "lleval_lib")
+    path = write_notebook(tree / "notebooks" / "01_a.ipynb", *cells, lleval={"executed": executed})
+    assert refresh.main(["--check"], tree) == 1
+    assert "01_a.ipynb is stale (its quiz): run make refresh" in capsys.readouterr().out
+    for word in ("one", "two"):
+        (tree / "lleval_lib" / "quizzes.toml").write_text(QUIZ.format(word), encoding="utf-8")
+        assert refresh.main([], tree) == 0
+        assert "01_a.ipynb: its quiz\n0 executed, 0 failed, 1 up to date" in capsys.readouterr().out
+        other, shown = nbformat.read(path, as_version=4).cells
+        assert other.outputs == []
+        assert f"Is it {word}?" in shown.outputs[0].data["text/html"]
+        assert refresh.main(["--check"], tree) == 0
 
 
 BAD = {

@@ -30,6 +30,7 @@ REMAINS = """\
 notebooks/{name}.ipynb is begun. What remains:
   the notebook    put your own text, code and exercises in place of the template's
   answers         your own, in section ["{number}"] of lleval_lib/exercises.toml
+  its quiz        .venv/bin/python book/tools/quiz.py open {number}, edit, seal {number}
   make refresh    executes it
   README.md       its link in the table of chapters
   book/index.md   its link in the map, in place of "planned"

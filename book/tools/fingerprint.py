@@ -9,21 +9,23 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = "lleval_lib"
+APART = {"setup", "quiz"}  # the tags of cells on which no other output depends
 
 
 def fingerprints(notebook, number: str, library: Path) -> dict[str, str]:
     """Return a short hash of each thing that chapter `number` depends on, by what it is called.
 
-    These are its code cells and their tags, but for the set-up cell: where a chapter is executed
-    it does nothing, and a fork changes the address in it. Of the folder `library`: the modules
-    that the code uses and all that these import; the recorded results that it loads; the files
-    that a module names, but of the catalogue only the entries that are named as well, and of the
-    exercises only this chapter's.
+    These are its code cells and their tags, but for two: the set-up cell, which does nothing where
+    a chapter is executed, and in which a fork changes the address; and the quiz, whose output
+    depends on no other cell, so that `refresh` makes it without them. Of the folder `library`: the
+    modules that the code uses and all that these import; the recorded results that it loads; the
+    files that a module names, but of the catalogue only the entries that are named as well, and of
+    the exercises only this chapter's.
     """
     cells = [
         ["".join(cell["source"]), sorted(cell["metadata"].get("tags", []))]
         for cell in notebook["cells"]
-        if cell["cell_type"] == "code" and "setup" not in cell["metadata"].get("tags", [])
+        if cell["cell_type"] == "code" and not APART & set(cell["metadata"].get("tags", []))
     ]
     code = ast.Module([node for source, _ in cells for node in cell_tree(source).body], [])
     modules = _closure(code, library)

@@ -35,7 +35,7 @@ SECTIONS = {
         *("logs", "logs_lm_eval", "logs_inspect", "logs_every_eval_ever"),
         *("logs_every_eval_ever_write", "report", "tables", "plots"),
     ),
-    "Exercises": ("exercises",),
+    "Exercises and quizzes": ("exercises", "quizzes"),
 }
 
 _OPENING = """\

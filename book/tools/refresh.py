@@ -3,7 +3,8 @@
     .venv/bin/python book/tools/refresh.py [--all | --check] [NOTEBOOK ...]
 
 A chapter is stale when its code, or what this code uses of the library, changed since it was last
-executed; prose, comments and docstrings of the library do not count. ``--all`` executes every
+executed; prose, comments and docstrings of the library do not count. Nor does its quiz, which needs
+no other cell: where only that changed, only its output is made anew. ``--all`` executes every
 chapter, ``--check`` lists the stale ones with the reason and runs nothing. A chapter that fails
 keeps its file as it was.
 """
@@ -26,6 +27,8 @@ import nbformat
 from fingerprint import cell_tree, fingerprints
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+from lleval_lib.quizzes import read_quiz
 
 ROOT = Path(__file__).resolve().parents[2]
 CELL_TIMEOUT = 600  # seconds
@@ -138,7 +141,7 @@ def execute(notebook, folder: Path):
 
 
 def refresh(path: Path, library: Path) -> None:
-    """Execute the notebook at `path` and write it back, whole or not at all."""
+    """Execute the notebook at `path` and write it back."""
     text = path.read_text(encoding="utf-8")
     _require_none(id_problems(json.loads(text)))  # before nbformat, which makes up missing ids
     given = nbformat.reads(text, as_version=4)
@@ -150,8 +153,35 @@ def refresh(path: Path, library: Path) -> None:
     _require_none(output_problems(done))
     done.metadata["lleval"] = {"executed": executed, "seal": seal(done, seconds)}
     nbformat.validate(done)
+    write(path, to_text(done))
+
+
+def with_quiz(notebook, number: str, library: Path):
+    """Return `notebook`, tidied, its quiz as it is now in the folder `library`."""
+    renewed = tidy(notebook)
+    for cell in _code_cells(renewed):
+        if "quiz" in _tags(cell):
+            quiz = read_quiz(number, (library / "quizzes.toml").read_text(encoding="utf-8"))
+            shown = {"text/html": quiz._repr_html_(), "text/plain": repr(quiz)}
+            count = cell.execution_count
+            kind = "execute_result"
+            cell.outputs = [nbformat.v4.new_output(kind, shown, execution_count=count)]
+    return renewed
+
+
+def renewed_quiz(path: Path, library: Path) -> str | None:
+    """Return the text of the notebook at `path` with its quiz as it is now; None if it has that."""
+    notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
+    if not any("quiz" in _tags(cell) for cell in _code_cells(notebook)):
+        return None
+    renewed = with_quiz(notebook, number(path), library)
+    return to_text(renewed) if _quiz_outputs(renewed) != _quiz_outputs(notebook) else None
+
+
+def write(path: Path, text: str) -> None:
+    """Write `text` to `path`, whole or not at all."""
     scratch = path.with_name(path.name + ".tmp")
-    scratch.write_text(to_text(done), encoding="utf-8")
+    scratch.write_text(text, encoding="utf-8")
     os.replace(scratch, path)
 
 
@@ -189,10 +219,16 @@ def main(arguments=None, root: Path = ROOT) -> int:
     paths = options.notebook or sorted((root / "notebooks").glob("*.ipynb"))
     changed = {path: changes(path, library) for path in paths}
     stale = [path for path in paths if options.all or changed[path]]
+    quizzes = {path: renewed_quiz(path, library) for path in paths if path not in stale}
+    quizzes = {path: text for path, text in quizzes.items() if text}
     if options.check:
-        for path in stale:
-            print(f"{path.name} is stale ({', '.join(changed[path])}): run make refresh")
-        return 1 if stale else 0
+        reasons = {path: changed[path] for path in stale} | {p: ["its quiz"] for p in quizzes}
+        for path, reason in sorted(reasons.items()):
+            print(f"{path.name} is stale ({', '.join(reason)}): run make refresh")
+        return 1 if reasons else 0
+    for path, text in quizzes.items():
+        write(path, text)
+        print(f"{path.name}: its quiz")
     failed = 0
     for path in stale:
         started = time.monotonic()
@@ -210,6 +246,10 @@ def main(arguments=None, root: Path = ROOT) -> int:
 def _require_none(problems: list[str]) -> None:
     if problems:
         raise BadNotebookError("; ".join(problems))
+
+
+def _quiz_outputs(notebook) -> list:
+    return [cell.outputs for cell in _code_cells(notebook) if "quiz" in _tags(cell)]
 
 
 def _code_cells(notebook):
