@@ -35,7 +35,7 @@ SECTIONS = {
         *("logs", "logs_lm_eval", "logs_inspect", "logs_every_eval_ever"),
         *("logs_every_eval_ever_write", "report", "tables", "plots"),
     ),
-    "Exercises and quizzes": ("exercises", "quizzes"),
+    "Exercises, quizzes, assignments": ("exercises", "quizzes", "variants", "sandbox"),
 }
 
 _OPENING = """\
@@ -73,13 +73,23 @@ def taught_in(root: Path) -> dict[str, list[str]]:
     """Return the chapters whose code uses each name of the library, as file names."""
     chapters = defaultdict(list)
     for path in sorted((root / "notebooks").glob("*.ipynb")):
-        cells = [c for c in json.loads(_read(path))["cells"] if c["cell_type"] == "code"]
-        trees = [cell_tree("".join(cell["source"])) for cell in cells]
-        # A chapter imports the library once, in one of its cells.
-        whole = ast.Module([node for tree in trees for node in tree.body], [])
-        for name in {use[-1] for use in uses(whole) if use}:
+        for name in _in_notebook(path):
             chapters[name].append(path.name)
     return dict(chapters)
+
+
+def in_assignments(root: Path) -> set[str]:
+    """Return the names of the library that the assignments use."""
+    paths = (root / "notebooks" / "assignments").glob("*.ipynb")
+    return {name for path in paths for name in _in_notebook(path)}
+
+
+def _in_notebook(path: Path) -> set[str]:
+    cells = [c for c in json.loads(_read(path))["cells"] if c["cell_type"] == "code"]
+    trees = [cell_tree("".join(cell["source"])) for cell in cells]
+    # A notebook imports the library once, in one of its cells.
+    whole = ast.Module([node for tree in trees for node in tree.body], [])
+    return {use[-1] for use in uses(whole) if use}
 
 
 def in_experiments(root: Path) -> set[str]:
@@ -106,7 +116,7 @@ def on_the_command_line(trees: dict[str, ast.Module]) -> set[str]:
 
 
 def untaught(root: Path) -> set[str]:
-    """Return the public names that no chapter, no experiment and not the command line uses.
+    """Return the public names that no chapter, assignment, experiment or command uses.
 
     A class is used where a function is that returns it, or a class that holds it.
     """
@@ -118,7 +128,8 @@ def untaught(root: Path) -> set[str]:
                     part.annotation if isinstance(part, ast.AnnAssign) else None
                 )
                 types[name].update(_names(annotation) if annotation else ())
-    used = taught_in(root).keys() | in_experiments(root) | on_the_command_line(trees)
+    used = taught_in(root).keys() | in_assignments(root) | in_experiments(root)
+    used |= on_the_command_line(trees)
     return public_names(root / "lleval_lib").keys() - _closure(used, types)
 
 
