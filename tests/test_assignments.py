@@ -181,6 +181,7 @@ def test_a_folder_a_student(small, tmp_path, monkeypatch, capsys):
     root = tmp_path / "book"
     (root / "notebooks" / "assignments").mkdir(parents=True)
     small.rename(root / "notebooks" / "assignments" / small.name)
+    (root / "_config.yml").write_text((ROOT / "_config.yml").read_text())
     (tmp_path / "students.csv").write_text("student,name\ns1,Ada\ns/2,Bo\n")
     monkeypatch.setattr(tool, "problems", lambda path: [])
     out = tmp_path / "out"
@@ -191,6 +192,24 @@ def test_a_folder_a_student(small, tmp_path, monkeypatch, capsys):
     assert re.fullmatch(rf"s_2-\w+/{NAME}\.ipynb", made[1])
     assert 'STUDENT = "s1"' in (out / made[0]).read_text(encoding="utf-8").replace('\\"', '"')
     assert "2 written" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "becomes"),
+    [
+        ("OWNER/REPO", "chapter 3 and 13."),
+        (
+            "ada/book",
+            "chapter [3](https://colab.research.google.com/github/ada/book/blob/main/notebooks/"
+            "03_x.ipynb) and [13](https://colab.research.google.com/github/ada/book/blob/main/"
+            "notebooks/13_y.ipynb).",
+        ),
+    ],
+)
+def test_links_to_chapters(name, becomes):
+    config = f"repository: {{url: https://github.com/{name}, branch: main}}"
+    text = "chapter [3](../03_x.ipynb) and [13](../13_y.ipynb)."
+    assert tool._CHAPTER.sub(tool.chapter_links(config), text) == becomes
 
 
 @pytest.mark.slow

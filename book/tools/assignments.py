@@ -12,10 +12,12 @@ have full marks.
 
 import argparse
 import copy
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import address
 import nbformat
 from nbclient import NotebookClient
 
@@ -25,16 +27,27 @@ from lleval_lib.grading import grade, right_values
 from lleval_lib.submissions import read_roster
 
 ROOT = Path(__file__).resolve().parents[2]
+_CHAPTER = re.compile(r"\[([^]\[]+)\]\(\.\./(\w+\.ipynb)\)")
 
 
-def write(path: Path, output: Path, course: str, roster) -> int:
+def write(path: Path, output: Path, course: str, roster, root: Path = ROOT) -> int:
     """Write the student versions of the teacher's notebook at `path`; return how many."""
+    chapters = chapter_links((root / "_config.yml").read_text(encoding="utf-8"))
     folders = {s.number: output / file_name(s) for s in roster} or {"": output}
     for number, folder in folders.items():
         folder.mkdir(parents=True, exist_ok=True)
         text = student_version(path, course=course, student=number)
-        (folder / path.name).write_text(text, encoding="utf-8")
+        (folder / path.name).write_text(_CHAPTER.sub(chapters, text), encoding="utf-8")
     return len(folders)
+
+
+def chapter_links(config: str) -> str:
+    """Return what a link to a chapter becomes, which away from the repository leads nowhere."""
+    url, branch = address.read_address(config)
+    if url == address.UNKNOWN:
+        return r"\1"
+    name = url.removeprefix("https://github.com/")
+    return rf"[\1](https://colab.research.google.com/github/{name}/blob/{branch}/notebooks/\2)"
 
 
 def problems(path: Path) -> list[str]:
@@ -103,7 +116,7 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     roster = read_roster(options.students) if options.students else []
     wrong = []
     for path in sorted((root / "notebooks" / "assignments").glob("*.ipynb")):
-        count = write(path, options.output, options.course, roster)
+        count = write(path, options.output, options.course, roster, root)
         found = problems(path)
         points = total(read_assignment(path))
         right = f"only unanswered cells fail, and the solutions have {points} of {points} points"
