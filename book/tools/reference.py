@@ -35,6 +35,7 @@ SECTIONS = {
         *("logs", "logs_lm_eval", "logs_inspect", "logs_every_eval_ever"),
         *("logs_every_eval_ever_write", "report", "tables", "plots"),
     ),
+    "Sandbox": ("sandbox",),
     "Exercises": ("exercises",),
 }
 

@@ -1,0 +1,394 @@
+"""Run a program that nobody trusts so that nothing gets out, with the program bubblewrap.
+
+All it is given are files, and all that comes back are bytes: what it wrote to its answer, what it
+printed, and how it ended. An answer is a claim of the program, which may be forged: hence whoever
+calls compares it outside with what only he knows, and never unpickles or runs it.
+
+It does not defend against faults of the kernel, against side channels, or against a program that
+makes others slow on shared cores.
+"""
+
+import json
+import math
+import os
+import select
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from . import sandbox_walls as walls
+
+MB = 2**20
+_TICK = 0.02  # seconds between two looks at what a program uses
+_MOST_FILES = 20_000
+_WHY = {
+    "finished": "The program finished.",
+    "failed": "The program failed with exit status {status}: {last}",
+    "killed": "The program was killed by signal {signal}.",
+    "seconds": "The program was stopped after {seconds:g} seconds.",
+    "memory": "The program was stopped: it used more than {memory} MB of memory.",
+    "processes": "The program was stopped: it had more than {processes} processes and threads.",
+    "files": f"The program was stopped: it made more than {_MOST_FILES:,} files.",
+    "output": "The program was stopped: it printed more than {output:g} MB.",
+    "answer": "The program was stopped: its answer has more than {answer:g} MB.",
+}
+
+
+@dataclass(frozen=True)
+class Isolated:
+    """What came of a program in the sandbox.
+
+    ``ending`` is "finished" (exit status 0), "failed" (another one), "killed" (by a signal), or
+    the limit at which it was stopped: "seconds", "memory", "processes", "files", "output" or
+    "answer"; ``why`` says it in a sentence. ``answer`` are the bytes that it wrote to file
+    descriptor 3, ``output`` and ``errors`` what it printed, cut at the limit, and ``seconds`` how
+    long it ran.
+    """
+
+    ending: str
+    why: str
+    answer: bytes
+    output: str
+    errors: str
+    seconds: float
+
+
+def run_isolated(
+    files: Mapping[str, bytes | str],
+    *,
+    seconds: float,
+    command: Sequence[str] = ("main.py",),
+    memory: int = 2048,
+    processes: int = 64,
+    disk: int = 256,
+    output: float = 1,
+    answer: float = 8,
+    readable: Mapping[str, str | os.PathLike] | None = None,
+    cache: bool = False,
+    isolation: str = "bubblewrap",
+) -> Isolated:
+    """Run ``main.py``, one of `files`, where it can neither read, write nor send anything else.
+
+    `files` are put by name into the empty folder ``/box``, where this Python runs `command` (the
+    script and its arguments) for at most `seconds`. It writes its answer, if it has one, with
+    ``open(3, "wb")``. `memory`, `disk` (what each of ``/box`` and ``/tmp`` holds), `output` (of
+    each of the two streams) and `answer` are limits in MB (2**20 bytes), `processes` one for
+    processes and threads together. `readable` are files and folders of this computer to be seen
+    read-only, by their path inside; with `cache` the library's downloads are among them.
+
+    Raises ``ValueError`` for files or limits that cannot be, and ``RuntimeError`` where bubblewrap
+    cannot work: it needs Linux, and permission to make user namespaces. ``isolation="weak"`` must
+    be asked for by name: it only sets limits, in a folder of its own, and the program can still
+    read and write all that you can, use the network, and leave processes behind.
+    """
+    limits = {"seconds": seconds, "memory": memory, "processes": processes}
+    limits |= {"disk": disk, "output": output, "answer": answer}
+    _check(files, limits, readable or {}, isolation)
+    shown = {path: Path(source).absolute() for path, source in (readable or {}).items()}
+    job = _job(files, command, limits, isolation)
+    with (
+        _weak(cache) if isolation == "weak" else _strong(_bwrap(), shown, disk * MB, cache)
+    ) as cell:
+        with suppress(BrokenPipeError):
+            cell.process.stdin.write(job)
+        with suppress(BrokenPipeError):
+            cell.process.stdin.close()
+        start = time.monotonic()
+        ending, kept = _watch(cell, limits)
+        return _result(ending, kept, cell.process.returncode, limits, time.monotonic() - start)
+
+
+@dataclass
+class _Cell:
+    """A started sandbox that waits for its job: the pipes, and a hold of all its processes."""
+
+    process: Any  # a Popen with three pipes
+    answer: int
+    first: int | None = None  # the process with whose end all others end
+    pidfd: int | None = None
+    disks: list[int] = field(default_factory=list)
+
+    def over(self, limits: dict) -> str:
+        """Return the name of the limit that is passed now, or "" if none is."""
+        if self.first is None:
+            return ""
+        family = _family(self.first)
+        if sum(_threads(pid) for pid in family[1:]) > limits["processes"]:
+            return "processes"
+        disks = [os.fstatvfs(disk) for disk in self.disks]
+        if sum(disk.f_files - disk.f_ffree for disk in disks) > _MOST_FILES:
+            return "files"
+        held = sum((disk.f_blocks - disk.f_bfree) * disk.f_frsize for disk in disks)
+        most = limits["memory"] * MB - held
+        # Forked processes share pages, which only the slower count tells.
+        is_over = sum(map(_resident, family)) > most and sum(map(_share, family)) > most
+        return "memory" if is_over else ""
+
+    def end(self) -> None:
+        """End every process of the sandbox, and wait until none is left."""
+        if self.pidfd is not None:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        elif self.first is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.kill()
+        self.process.wait()
+        if self.pidfd is not None:
+            select.select([self.pidfd], [], [], 30)
+
+
+def _check(files, limits, readable, isolation) -> None:
+    if isolation not in ("bubblewrap", "weak"):
+        raise ValueError(f'isolation must be "bubblewrap" or "weak", not {isolation!r}')
+    for name, value in limits.items():
+        if not value > 0:
+            raise ValueError(f"{name} must be more than 0, not {value}")
+    for name in files:
+        path = PurePosixPath(name)
+        if not path.name or path.is_absolute() or ".." in path.parts or "\0" in name:
+            raise ValueError(f"files has the name {name!r}: it must be a path below the folder")
+    if sum(map(len, files.values())) > limits["disk"] * MB / 2:
+        raise ValueError(f"files hold more than half of disk={limits['disk']} MB: make disk larger")
+    for inside, source in readable.items():
+        if isolation == "weak":
+            raise ValueError('readable needs isolation="bubblewrap": "weak" shows all there is')
+        parts = PurePosixPath(inside).parts
+        if len(parts) < 2 or parts[0] != "/" or ".." in parts or parts[1] in ("proc", "dev"):
+            raise ValueError(f'readable has the path {inside!r}: use one such as "/data"')
+        if not Path(source).exists():
+            raise ValueError(f"readable names {source}, which does not exist")
+
+
+def _job(files, command, limits, isolation) -> bytes:
+    """Return what sandbox_inside reads: a line of JSON, and the files one after the other."""
+    contents = {n: c.encode() if isinstance(c, str) else bytes(c) for n, c in files.items()}
+    cores = os.cpu_count() or 1
+    rlimits = {
+        # For a program whose watcher sleeps: the watcher itself is stricter.
+        "RLIMIT_CPU": math.ceil(limits["seconds"]) * cores + 1,
+        # Not AS: a library reserves much that it never uses.
+        "RLIMIT_DATA": limits["memory"] * MB,
+        "RLIMIT_FSIZE": limits["disk"] * MB,
+        "RLIMIT_NOFILE": 512,
+        "RLIMIT_CORE": 0,
+        "RLIMIT_MEMLOCK": 0,
+    }
+    if isolation != "weak":  # where it would count all processes of the user
+        # A little more than the watcher allows, so that it sees who passes the limit.
+        rlimits["RLIMIT_NPROC"] = limits["processes"] + 8
+    sizes = [(name, len(content)) for name, content in contents.items()]
+    head = {"files": sizes, "command": list(command), "limits": rlimits}
+    return b"".join([json.dumps(head).encode() + b"\n", *contents.values()])
+
+
+@contextmanager
+def _strong(bwrap: Path, readable: dict[str, Path], disk: int, cached: bool) -> Iterator[_Cell]:
+    info, info_end = os.pipe()
+    with open(info, "rb") as told:
+        try:
+            with _started(
+                lambda answer: walls.command(
+                    bwrap, readable, disk=disk, cached=cached, info=info_end, answer=answer
+                ),
+                pass_fds=(info_end,),
+            ) as cell:
+                os.close(info_end)
+                info_end = -1
+                cell.first = json.loads(told.read())["child-pid"]
+                cell.pidfd = os.pidfd_open(cell.first)
+                last = _family(cell.first)[-1]
+                for folder in ("box", "tmp", "dev/shm"):
+                    cell.disks.append(os.open(f"/proc/{last}/root/{folder}", os.O_RDONLY))
+                yield cell
+        finally:
+            if info_end >= 0:
+                os.close(info_end)
+
+
+@contextmanager
+def _weak(cached: bool) -> Iterator[_Cell]:
+    with tempfile.TemporaryDirectory(prefix="lleval-weak-") as folder:
+        inside = Path(__file__).with_name("sandbox_inside.py")
+        variables = walls.environment(folder, str(inside.parents[1]))
+        if cached:
+            variables["LLEVAL_CACHE"] = str(walls.cache_dir())
+        with _started(
+            lambda answer: [sys.executable, "-I", "-S", str(inside), "job", str(answer)],
+            cwd=folder,
+            env=variables,
+            start_new_session=True,
+        ) as cell:
+            yield cell
+
+
+@contextmanager
+def _started(command, pass_fds=(), **options) -> Iterator[_Cell]:
+    """Start ``command(answer)`` and wait until it says on `answer` that it waits for its job."""
+    answer, answer_end = os.pipe()
+    pipe = subprocess.PIPE
+    cell = None
+    try:
+        process: Any = subprocess.Popen(
+            command(answer_end),
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            pass_fds=(*pass_fds, answer_end),
+            **options,
+        )
+        cell = _Cell(process, answer)
+        os.close(answer_end)
+        answer_end = -1
+        for end in (answer, process.stdout.fileno(), process.stderr.fileno()):
+            os.fchmod(end, 0o666)  # so that a program can open /dev/stdout, whoever it is
+        if not select.select([answer], [], [], 30)[0] or not os.read(answer, 1):
+            process.kill()
+            raise RuntimeError(process.stderr.read(MB).decode(errors="replace").strip())
+        yield cell
+    finally:
+        if cell is not None:
+            cell.end()
+            for stream in (cell.process.stdin, cell.process.stdout, cell.process.stderr):
+                with suppress(BrokenPipeError):
+                    stream.close()
+            for end in (*cell.disks, cell.pidfd):
+                if end is not None:
+                    os.close(end)
+        for end in (answer, answer_end):
+            if end >= 0:
+                os.close(end)
+
+
+@cache
+def _bwrap() -> Path:
+    """Return the bubblewrap that works here; a ``RuntimeError`` says why none does."""
+    reasons = []
+    try:
+        for bwrap in walls.candidates() if sys.platform == "linux" else []:
+            try:
+                with _strong(bwrap, {}, MB, False):
+                    return bwrap
+            except RuntimeError as error:
+                reasons.append(f"{bwrap}: {error}")
+    except (ConnectionError, ValueError) as error:
+        reasons.append(str(error))
+    raise RuntimeError(
+        "Programs cannot be isolated here: bubblewrap, which does it, needs Linux (on Windows, "
+        "WSL 2) and permission to make user namespaces. Install it (apt install bubblewrap), allow "
+        "them (sysctl kernel.apparmor_restrict_unprivileged_userns=0 on Ubuntu; a container must "
+        'be started with more rights), or ask for isolation="weak", which stops no attack.'
+        + "".join(f"\n  {reason}" for reason in reasons)
+    )
+
+
+def _watch(cell: _Cell, limits: dict) -> tuple[str, dict[str, bytearray]]:
+    """Return the limit that was passed, or "", and what was read until then."""
+    pipes = {"answer": cell.answer}
+    pipes |= {"output": cell.process.stdout.fileno(), "errors": cell.process.stderr.fileno()}
+    kept = {name: bytearray() for name in pipes}
+    most = {name: int(limits["answer" if name == "answer" else "output"] * MB) for name in pipes}
+    most["answer"] += 1  # the launcher's own byte
+    deadline = time.monotonic() + limits["seconds"]
+    look = 0.0
+    with selectors.DefaultSelector() as selector:
+        for name, end in pipes.items():
+            os.set_blocking(end, False)
+            selector.register(end, selectors.EVENT_READ, name)
+        while cell.process.poll() is None:
+            for key, _ in selector.select(_TICK):
+                if not _read(key.fd, kept[key.data], most[key.data]):
+                    selector.unregister(key.fd)
+                if len(kept[key.data]) > most[key.data]:
+                    return _cut(key.data), kept
+            now = time.monotonic()
+            if now > deadline:
+                return "seconds", kept
+            if now > look:
+                look = now + _TICK
+                if passed := cell.over(limits):
+                    return passed, kept
+    cell.end()
+    for name, end in pipes.items():
+        while _read(end, kept[name], most[name]):
+            if len(kept[name]) > most[name]:
+                return _cut(name), kept
+    return "", kept
+
+
+def _cut(name: str) -> str:
+    return "answer" if name == "answer" else "output"
+
+
+def _read(end: int, kept: bytearray, most: int) -> bool:
+    """Add what waits in a pipe to `kept`, one byte past `most` at the most; False at its end."""
+    try:
+        new = os.read(end, min(65536, most + 1 - len(kept)))
+    except BlockingIOError:
+        return False
+    kept += new
+    return bool(new)
+
+
+def _result(ending, kept, status, limits, seconds) -> Isolated:
+    if not kept["answer"].startswith(b"2"):
+        raise RuntimeError(
+            f"the sandbox could not start its program: {kept['errors'].decode(errors='replace')}"
+        )
+    output, errors = (_text(kept[name], limits["output"]) for name in ("output", "errors"))
+    number = -status if status < 0 else status - 128
+    if not ending:
+        ending = "finished" if status == 0 else "killed" if number > 0 else "failed"
+        if number == signal.SIGXCPU:
+            ending = "seconds"
+    last = (errors.strip() or "it says nothing").splitlines()[-1]
+    why = _WHY[ending].format(**limits, status=status, signal=number, last=last)
+    answer = bytes(kept["answer"][1 : 1 + int(limits["answer"] * MB)])
+    return Isolated(ending, why, answer, output, errors, seconds)
+
+
+def _text(raw: bytearray, most: float) -> str:
+    text = raw[: int(most * MB)].decode(errors="replace")
+    return f"{text}\n[cut at {most:g} MB]" if len(raw) > most * MB else text
+
+
+def _family(first: int) -> list[int]:
+    """Return a process and all that come from it."""
+    found = [first]
+    for pid in found:
+        with suppress(OSError):
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                children = Path(f"/proc/{pid}/task/{thread}/children").read_text()
+                found += map(int, children.split())
+    return found
+
+
+def _threads(pid: int) -> int:
+    with suppress(OSError):
+        return len(os.listdir(f"/proc/{pid}/task"))
+    return 0
+
+
+def _resident(pid: int) -> int:
+    """Return the bytes of memory that a process has, those it shares included."""
+    with suppress(OSError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+    return 0
+
+
+def _share(pid: int) -> int:
+    """Return the bytes of memory of a process, a page that n processes share as 1/n of it."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return _resident(pid)
