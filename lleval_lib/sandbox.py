@@ -21,11 +21,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
+from io import FileIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from . import sandbox_walls as walls
+from .sandbox_calls import call_filter
 
 MB = 2**20
 _TICK = 0.02  # seconds between two looks at what a program uses
@@ -104,6 +106,7 @@ def run_isolated(
             cell.process.stdin.close()
         start = time.monotonic()
         ending, kept = _watch(cell, limits)
+        cell.end()
         return _result(ending, kept, cell.process.returncode, limits, time.monotonic() - start)
 
 
@@ -112,7 +115,7 @@ class _Cell:
     """A started sandbox that waits for its job: the pipes, and a hold of all its processes."""
 
     process: Any  # a Popen with three pipes
-    answer: int
+    answer: FileIO
     first: int | None = None  # the process with whose end all others end
     pidfd: int | None = None
     disks: list[int] = field(default_factory=list)
@@ -146,6 +149,15 @@ class _Cell:
         if self.pidfd is not None:
             select.select([self.pidfd], [], [], 30)
 
+    def close(self) -> None:
+        """Close the pipes and what else is held open."""
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            with suppress(BrokenPipeError):
+                stream.close()
+        for end in (*self.disks, self.pidfd):
+            if end is not None:
+                os.close(end)
+
 
 def _check(files, limits, readable, isolation) -> None:
     if isolation not in ("bubblewrap", "weak"):
@@ -177,7 +189,7 @@ def _job(files, command, limits, isolation) -> bytes:
         # For a program whose watcher sleeps: the watcher itself is stricter.
         "RLIMIT_CPU": math.ceil(limits["seconds"]) * cores + 1,
         # Not AS: a library reserves much that it never uses.
-        "RLIMIT_DATA": limits["memory"] * MB,
+        "RLIMIT_DATA": limits["memory"] * MB * 5 // 4,
         "RLIMIT_FSIZE": limits["disk"] * MB,
         "RLIMIT_NOFILE": 512,
         "RLIMIT_CORE": 0,
@@ -193,26 +205,21 @@ def _job(files, command, limits, isolation) -> bytes:
 
 @contextmanager
 def _strong(bwrap: Path, readable: dict[str, Path], disk: int, cached: bool) -> Iterator[_Cell]:
-    info, info_end = os.pipe()
-    with open(info, "rb") as told:
-        try:
-            with _started(
-                lambda answer: walls.command(
-                    bwrap, readable, disk=disk, cached=cached, info=info_end, answer=answer
-                ),
-                pass_fds=(info_end,),
-            ) as cell:
-                os.close(info_end)
-                info_end = -1
-                cell.first = json.loads(told.read())["child-pid"]
-                cell.pidfd = os.pidfd_open(cell.first)
-                last = _family(cell.first)[-1]
-                for folder in ("box", "tmp", "dev/shm"):
-                    cell.disks.append(os.open(f"/proc/{last}/root/{folder}", os.O_RDONLY))
-                yield cell
-        finally:
-            if info_end >= 0:
-                os.close(info_end)
+    told, info = _pipe()
+    with told, info, open(os.memfd_create("calls"), "r+b", buffering=0) as calls:
+        calls.write(call_filter())
+        calls.seek(0)
+        ends = {"info": info.fileno(), "calls": calls.fileno()}
+        command = partial(walls.command, bwrap, readable, disk=disk, cached=cached)
+        # An empty environment: what bubblewrap had, a program could read in /proc.
+        with _started(command, ends, env={}) as cell:
+            info.close()
+            cell.first = json.loads(told.read())["child-pid"]
+            cell.pidfd = os.pidfd_open(cell.first)
+            last = _family(cell.first)[-1]
+            for folder in ("box", "tmp", "dev/shm"):
+                cell.disks.append(os.open(f"/proc/{last}/root/{folder}", os.O_RDONLY))
+            yield cell
 
 
 @contextmanager
@@ -222,51 +229,46 @@ def _weak(cached: bool) -> Iterator[_Cell]:
         variables = walls.environment(folder, str(inside.parents[1]))
         if cached:
             variables["LLEVAL_CACHE"] = str(walls.cache_dir())
-        with _started(
-            lambda answer: [sys.executable, "-I", "-S", str(inside), "job", str(answer)],
-            cwd=folder,
-            env=variables,
-            start_new_session=True,
-        ) as cell:
+
+        def command(ends):
+            return [sys.executable, "-I", "-S", str(inside), "job", str(ends["answer"])]
+
+        with _started(command, {}, cwd=folder, env=variables, start_new_session=True) as cell:
             yield cell
 
 
 @contextmanager
-def _started(command, pass_fds=(), **options) -> Iterator[_Cell]:
-    """Start ``command(answer)`` and wait until it says on `answer` that it waits for its job."""
-    answer, answer_end = os.pipe()
-    pipe = subprocess.PIPE
-    cell = None
-    try:
+def _started(command, ends: dict[str, int], **options) -> Iterator[_Cell]:
+    """Start a command that is made for its open `ends`, and wait until it waits for its job."""
+    answer, answer_end = _pipe()
+    with answer, answer_end:
+        ends = {**ends, "answer": answer_end.fileno()}
+        pipe = subprocess.PIPE
         process: Any = subprocess.Popen(
-            command(answer_end),
+            command(ends=ends),
             stdin=pipe,
             stdout=pipe,
             stderr=pipe,
-            pass_fds=(*pass_fds, answer_end),
+            pass_fds=tuple(ends.values()),
             **options,
         )
         cell = _Cell(process, answer)
-        os.close(answer_end)
-        answer_end = -1
-        for end in (answer, process.stdout.fileno(), process.stderr.fileno()):
-            os.fchmod(end, 0o666)  # so that a program can open /dev/stdout, whoever it is
-        if not select.select([answer], [], [], 30)[0] or not os.read(answer, 1):
-            process.kill()
-            raise RuntimeError(process.stderr.read(MB).decode(errors="replace").strip())
-        yield cell
-    finally:
-        if cell is not None:
+        try:
+            answer_end.close()
+            for end in (answer, process.stdout, process.stderr):
+                os.fchmod(end.fileno(), 0o666)  # so that nobody can open /dev/stdout
+            if not select.select([answer], [], [], 30)[0] or not answer.read(1):
+                process.kill()
+                raise RuntimeError(process.stderr.read(MB).decode(errors="replace").strip())
+            yield cell
+        finally:
             cell.end()
-            for stream in (cell.process.stdin, cell.process.stdout, cell.process.stderr):
-                with suppress(BrokenPipeError):
-                    stream.close()
-            for end in (*cell.disks, cell.pidfd):
-                if end is not None:
-                    os.close(end)
-        for end in (answer, answer_end):
-            if end >= 0:
-                os.close(end)
+            cell.close()
+
+
+def _pipe() -> tuple[FileIO, FileIO]:
+    reader, writer = os.pipe()
+    return open(reader, "rb", buffering=0), open(writer, "wb", buffering=0)
 
 
 @cache
@@ -278,7 +280,7 @@ def _bwrap() -> Path:
             try:
                 with _strong(bwrap, {}, MB, False):
                     return bwrap
-            except RuntimeError as error:
+            except (RuntimeError, OSError) as error:
                 reasons.append(f"{bwrap}: {error}")
     except (ConnectionError, ValueError) as error:
         reasons.append(str(error))
@@ -293,8 +295,8 @@ def _bwrap() -> Path:
 
 def _watch(cell: _Cell, limits: dict) -> tuple[str, dict[str, bytearray]]:
     """Return the limit that was passed, or "", and what was read until then."""
-    pipes = {"answer": cell.answer}
-    pipes |= {"output": cell.process.stdout.fileno(), "errors": cell.process.stderr.fileno()}
+    streams = {"answer": cell.answer, "output": cell.process.stdout, "errors": cell.process.stderr}
+    pipes = {name: stream.fileno() for name, stream in streams.items()}
     kept = {name: bytearray() for name in pipes}
     most = {name: int(limits["answer" if name == "answer" else "output"] * MB) for name in pipes}
     most["answer"] += 1  # the launcher's own byte
@@ -380,15 +382,20 @@ def _threads(pid: int) -> int:
 
 def _resident(pid: int) -> int:
     """Return the bytes of memory that a process has, those it shares included."""
-    with suppress(OSError):
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
-    return 0
+    return _kilobytes(f"/proc/{pid}/status", "VmRSS", "VmSwap", "VmPTE")
 
 
 def _share(pid: int) -> int:
     """Return the bytes of memory of a process, a page that n processes share as 1/n of it."""
+    tables = _kilobytes(f"/proc/{pid}/status", "VmPTE")
+    pages = _kilobytes(f"/proc/{pid}/smaps_rollup", "Pss", "SwapPss")
+    # A process may be able to hide its pages, but not how many they are.
+    return pages + tables if pages else _resident(pid)
+
+
+def _kilobytes(path: str, *names: str) -> int:
+    """Return the sum of some lines of a file such as ``VmRSS: 12 kB``, in bytes."""
     with suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-    return _resident(pid)
+        lines = dict(line.split(":", 1) for line in Path(path).read_text().splitlines()[1:])
+        return sum(int(lines.get(name, "0 kB").split()[0]) * 1024 for name in names)
+    return 0

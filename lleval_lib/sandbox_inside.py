@@ -8,6 +8,7 @@ import json
 import os
 import resource
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 NOBODY = 65534
@@ -37,7 +38,9 @@ def job(answer: int) -> None:
         Path(name).write_bytes(content)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(answer, ANSWER)
-    os.closerange(ANSWER + 1, 1024)
+    os.closerange(ANSWER + 1, os.sysconf("SC_OPEN_MAX"))
+    with suppress(OSError):  # where memory runs out, the kernel takes this program first
+        Path("/proc/self/oom_score_adj").write_text("1000")
     for name, value in head["limits"].items():
         resource.setrlimit(getattr(resource, name), (value, value))
     os.write(ANSWER, b"2")

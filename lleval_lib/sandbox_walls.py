@@ -41,12 +41,13 @@ def environment(home: str, library: str) -> dict[str, str]:
 
 
 def command(
-    bwrap: Path, readable: dict[str, Path], *, disk: int, cached: bool, info: int, answer: int
+    bwrap: Path, readable: dict[str, Path], *, disk: int, cached: bool, ends: dict[str, int]
 ) -> list[str]:
     """Return the command that waits for a job behind the walls.
 
     `readable` are further files and folders by the path inside, `disk` the bytes that each of
-    /box, /tmp and /dev/shm holds, `info` and `answer` open file descriptors to write to.
+    /box, /tmp and /dev/shm holds, `ends` open file descriptors: "info" and "answer" to write to,
+    "calls" to read the filter of system calls from.
 
     Root needs two bubblewraps: the first one only shows what nobody else may reach, such as an
     interpreter in root's home, and the user nobody starts the second, which builds the walls.
@@ -56,7 +57,8 @@ def command(
     variables = environment("/tmp", LIBRARY)
     if cached:
         variables |= {"LLEVAL_CACHE": "/cache", "PIP_NO_INDEX": "1"}
-    inner = [str(bwrap), *_WALLS, "--info-fd", str(info)]
+    inner = [str(bwrap), *_WALLS, "--info-fd", str(ends["info"])]
+    inner += ["--seccomp", str(ends["calls"])]
     for name, value in variables.items():
         inner += ["--setenv", name, value]
     for folder in ("/dev/shm", "/box", "/tmp", *(["/cache"] if cached else [])):
@@ -64,7 +66,7 @@ def command(
     inner += _shown({inside: Path(inside) for inside in seen} if root else seen)
     inner += [*_links(), "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/box", "--"]
     python = [sys.executable, "-I", "-S", INSIDE]
-    inner += [*python, "job", str(answer)]
+    inner += [*python, "job", str(ends["answer"])]
     if not root:
         return inner
     outer = [str(bwrap), "--die-with-parent", "--cap-drop", "ALL"]
@@ -108,7 +110,7 @@ def _system() -> dict[str, Path]:
     paths += [Path("/bin"), Path("/sbin"), *Path("/").glob("lib*")]
     paths += [Path("/etc") / name for name in _ETC]
     # The shortest first, as a folder must not hide what was shown within it.
-    shown = {str(p): p for p in sorted(set(paths)) if p.exists() and _is_needed(p)}
+    shown = {str(p): p for p in sorted(set(paths)) if os.path.exists(p) and _is_needed(p)}
     return {**shown, f"{LIBRARY}/{__package__}": Path(__file__).parent}
 
 
