@@ -5,12 +5,14 @@ printed, and how it ended. An answer is a claim of the program, which may be for
 calls compares it outside with what only he knows, and never unpickles or runs it.
 
 It does not defend against faults of the kernel, against side channels, or against a program that
-makes others slow on shared cores.
+makes others slow on shared cores. What the kernel holds for a program's sockets is not counted as
+its memory, and a socket in a folder that the caller shows could be used.
 """
 
 import json
 import math
 import os
+import re
 import select
 import selectors
 import signal
@@ -165,8 +167,8 @@ def _check(files, limits, readable, isolation) -> None:
     if isolation not in ("bubblewrap", "weak"):
         raise ValueError(f'isolation must be "bubblewrap" or "weak", not {isolation!r}')
     for name, value in limits.items():
-        if not value > 0:
-            raise ValueError(f"{name} must be more than 0, not {value}")
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name} must be a number above 0, not {value}")
     for name in files:
         path = PurePosixPath(name)
         if not path.name or path.is_absolute() or ".." in path.parts or "\0" in name:
@@ -181,7 +183,11 @@ def _check(files, limits, readable, isolation) -> None:
             raise ValueError(f'readable has the path {inside!r}: use one such as "/data"')
         if not Path(source).exists():
             raise ValueError(f"readable names {source}, which does not exist")
-        if os.geteuid() == 0 and not os.stat(source).st_mode & stat.S_IROTH:
+        if (
+            sys.platform == "linux"
+            and os.geteuid() == 0
+            and not os.stat(source).st_mode & stat.S_IROTH
+        ):
             raise ValueError(f"readable names {source}, which only its owner may read: chmod o+r")
 
 
@@ -195,8 +201,9 @@ def _job(files, command, limits, isolation) -> bytes:
         # Not AS: a library reserves much that it never uses.
         "RLIMIT_DATA": limits["memory"] * MB * 5 // 4,
         "RLIMIT_FSIZE": limits["disk"] * MB,
-        "RLIMIT_NOFILE": 512,
-        "RLIMIT_CORE": 0,
+        "RLIMIT_NOFILE": 256,
+        "RLIMIT_SIGPENDING": 1024,
+        "RLIMIT_CORE": 1,  # and not 0, with which a program of the system may still take the core
         "RLIMIT_MEMLOCK": 0,
     }
     if isolation != "weak":  # where it would count all processes of the user
@@ -221,13 +228,17 @@ def _strong(bwrap: Path, readable: dict[str, Path], disk: int, cached: bool) -> 
             cell.first = json.loads(told.read())["child-pid"]
             cell.pidfd = os.pidfd_open(cell.first)
             *cell.own, last = _family(cell.first)
-            for folder in ("box", "tmp", "dev/shm"):
-                cell.disks.append(os.open(f"/proc/{last}/root/{folder}", os.O_RDONLY))
+            if not cell.own:
+                raise RuntimeError("this kernel does not list the children of a process")
+            for folder in (*walls.DISKS, *(["/cache"] if cached else [])):
+                cell.disks.append(os.open(f"/proc/{last}/root{folder}", os.O_RDONLY))
             yield cell
 
 
 @contextmanager
 def _weak(cached: bool) -> Iterator[_Cell]:
+    if sys.platform == "win32":
+        raise RuntimeError("Windows has no limits for programs: run this in WSL 2")
     with tempfile.TemporaryDirectory(prefix="lleval-weak-") as folder:
         inside = Path(__file__).with_name("sandbox_inside.py")
         variables = walls.environment(folder, str(inside.parents[1]))
@@ -237,7 +248,7 @@ def _weak(cached: bool) -> Iterator[_Cell]:
         def command(ends):
             return [sys.executable, "-I", "-S", str(inside), "job", str(ends["answer"])]
 
-        with _started(command, {}, cwd=folder, env=variables, start_new_session=True) as cell:
+        with _started(command, {}, cwd=folder, env=variables) as cell:
             yield cell
 
 
@@ -253,6 +264,7 @@ def _started(command, ends: dict[str, int], **options) -> Iterator[_Cell]:
             stdin=pipe,
             stdout=pipe,
             stderr=pipe,
+            start_new_session=True,  # Ctrl-C is for the parent, which ends the program itself
             pass_fds=tuple(ends.values()),
             **options,
         )
@@ -312,7 +324,7 @@ def _watch(cell: _Cell, limits: dict) -> tuple[str, dict[str, bytearray]]:
             selector.register(end, selectors.EVENT_READ, name)
         while cell.process.poll() is None:
             for key, _ in selector.select(_TICK):
-                if not _read(key.fd, kept[key.data], most[key.data]):
+                if _read(key.fd, kept[key.data], most[key.data]) == 0:
                     selector.unregister(key.fd)
                 if len(kept[key.data]) > most[key.data]:
                     return _cut(key.data), kept
@@ -335,14 +347,17 @@ def _cut(name: str) -> str:
     return "answer" if name == "answer" else "output"
 
 
-def _read(end: int, kept: bytearray, most: int) -> bool:
-    """Add what waits in a pipe to `kept`, one byte past `most` at the most; False at its end."""
+def _read(end: int, kept: bytearray, most: int) -> int | None:
+    """Add what waits in a pipe to `kept`, up to one byte past `most`, and return how much it was.
+
+    It is 0 at the pipe's end, and None where nothing waits.
+    """
     try:
         new = os.read(end, min(65536, most + 1 - len(kept)))
     except BlockingIOError:
-        return False
+        return None
     kept += new
-    return bool(new)
+    return len(new)
 
 
 def _result(ending, kept, status, limits, seconds) -> Isolated:
@@ -356,7 +371,8 @@ def _result(ending, kept, status, limits, seconds) -> Isolated:
         ending = "finished" if status == 0 else "killed" if number > 0 else "failed"
         if number == signal.SIGXCPU:
             ending = "seconds"
-    last = (errors.strip() or "it says nothing").splitlines()[-1]
+    last = (errors.strip() or "it says nothing").splitlines()[-1][:200]
+    last = "".join(sign if sign.isprintable() else "?" for sign in last)
     why = _WHY[ending].format(**limits, status=status, signal=number, last=last)
     answer = bytes(kept["answer"][1 : 1 + int(limits["answer"] * MB)])
     return Isolated(ending, why, answer, output, errors, seconds)
@@ -386,7 +402,7 @@ def _threads(pid: int) -> int:
 
 def _resident(pid: int) -> int:
     """Return the bytes of memory that a process has, those it shares included."""
-    return _kilobytes(f"/proc/{pid}/status", "VmRSS", "VmSwap", "VmPTE")
+    return _kilobytes(f"/proc/{pid}/status", "VmRSS", "VmSwap", "VmPTE", "HugetlbPages")
 
 
 def _share(pid: int) -> int:
@@ -400,6 +416,7 @@ def _share(pid: int) -> int:
 def _kilobytes(path: str, *names: str) -> int:
     """Return the sum of some lines of a file such as ``VmRSS: 12 kB``, in bytes."""
     with suppress(OSError):
-        lines = dict(line.split(":", 1) for line in Path(path).read_text().splitlines()[1:])
-        return sum(int(lines.get(name, "0 kB").split()[0]) * 1024 for name in names)
+        # As bytes: a process may have any name, and it stands there too.
+        lines = dict(re.findall(rb"^(\w+):\s+(\d+) kB$", Path(path).read_bytes(), re.MULTILINE))
+        return sum(int(lines.get(name.encode(), 0)) * 1024 for name in names)
     return 0

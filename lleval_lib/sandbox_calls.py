@@ -40,6 +40,7 @@ _REFUSED = {
     "mount_setattr": (442, 442),
     "open_by_handle_at": (304, 265),
     "syslog": (103, 116),
+    "vmsplice": (278, 75),
 }
 _X32 = 0x40000000  # the calls of another interface of x86_64, under other numbers
 _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06

@@ -6,7 +6,6 @@ word says what to do: "drop" root and go on to the command behind it, or take th
 
 import json
 import os
-import resource
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -29,6 +28,8 @@ def job(answer: int) -> None:
     A parent that died meanwhile sends no whole job, and then nothing runs.
     """
     os.write(answer, b"1")
+    import resource  # which Windows lacks
+
     head = json.loads(sys.stdin.buffer.readline())
     for name, size in head["files"]:
         content = sys.stdin.buffer.read(size)

@@ -16,6 +16,7 @@ from .sandbox_inside import NOBODY
 
 LIBRARY = "/library"
 INSIDE = f"{LIBRARY}/{__package__}/sandbox_inside.py"
+DISKS = ("/dev/shm", "/box", "/tmp")
 # What the dynamic linker, the C library, Debian's alternatives and the fonts need.
 _ETC = ("alternatives", "fonts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime")
 _PASSED = ("OPENBLAS_CORETYPE",)  # how numpy's libraries choose their machine code
@@ -66,7 +67,7 @@ def command(
     inner = ["--seccomp", str(ends["calls"])]
     for name, value in variables.items():
         inner += ["--setenv", name, value]
-    for folder in ("/dev/shm", "/box", "/tmp", *(["/cache"] if cached else [])):
+    for folder in (*DISKS, *(["/cache"] if cached else [])):
         inner += ["--size", str(disk), "--tmpfs", folder]
     inner += _shown({inside: Path(inside) for inside in seen} if root else seen)
     inner += [*_links(), "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/box", "--"]

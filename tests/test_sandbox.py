@@ -164,7 +164,8 @@ def test_what_came_before_the_limit_is_kept(run):
         ({"files": {"/x": ""}}, "files has the name '/x'"),
         ({"files": {"": ""}}, "files has the name ''"),
         ({"files": {"x": b"0" * 2**20}, "disk": 1}, "make disk larger"),
-        ({"seconds": 0}, "seconds must be more than 0, not 0"),
+        ({"seconds": 0}, "seconds must be a number above 0, not 0"),
+        ({"seconds": float("inf")}, "seconds must be a number above 0, not inf"),
         ({"isolation": "none"}, "isolation must be"),
         ({"readable": {"/proc/x": "/usr"}}, "readable has the path '/proc/x'"),
         ({"readable": {"x": "/usr"}}, "readable has the path 'x'"),
@@ -243,6 +244,7 @@ BOMBS = {
     "shared": "import mmap\nx = []\nwhile True:\n    x.append(mmap.mmap(-1, 2**20)); "
     "x[-1].write(bytes(2**20))",
     "hidden": f"libc.prctl(4, 0, 0, 0, 0)\n{GROW}",
+    "named": f"libc.prctl(15, b'\\xff\\x1cVmRSS: 0', 0, 0, 0)\n{GROW}",
     "tables": "import mmap\nwhile True:\n    x = mmap.mmap(-1, 2**30, flags=34, prot=1)\n"
     "    keep = globals().setdefault('kept', []); keep.append(x)\n"
     "    for i in range(0, 2**30, 2**21): x[i]",
@@ -307,6 +309,11 @@ def test_files_are_counted(run, code):
     assert result.why == "The program was stopped: it made more than 20,000 files."
 
 
+def test_files_among_the_downloads_are_counted(run):
+    code = "for i in range(10**6): os.mknod(f'/cache/wheels/{i}')"
+    assert run(code, cache=True).ending == "files"
+
+
 @pytest.mark.parametrize("end", [1, 2])
 def test_ten_gigabytes_of_output_cost_nothing(run, end):
     before = psutil.Process().memory_info().rss
@@ -324,10 +331,35 @@ def test_a_huge_answer_is_cut(run):
     assert result.why == "The program was stopped: its answer has more than 2 MB."
 
 
+def test_the_sentence_is_short_and_plain(run):
+    result = run("raise SystemExit('\\x1b[2J\\a' + 'x' * 10**5)")
+    assert result.ending == "failed"
+    assert result.why == "The program failed with exit status 1: ?[2J?" + "x" * 195
+
+
+def test_a_program_that_reads_its_own_output_loses_only_that(run):
+    code = "end = os.open('/proc/self/fd/1', os.O_RDONLY | os.O_NONBLOCK)\n"
+    code += "stop = time.time() + 0.5\nwhile time.time() < stop:\n    os.write(1, b'x')\n"
+    code += "    tried(os.read, end, 10)\nos.close(end)\nprint('last'); tell('told')"
+    result = run(code)
+    assert told(result) == ["told"]
+    assert result.output.endswith("last\n")
+
+
 def test_an_answer_at_the_limit_is_whole(run):
     result = run("open(3, 'wb').write(b'x' * 2**20); print('y' * (2**20 - 1))", answer=1)
     assert (result.ending, len(result.answer)) == ("finished", 2**20)
     assert len(result.output) == 2**20
+
+
+def test_a_run_leaves_nothing_open_and_no_child(run):
+    run("")
+    myself = psutil.Process()
+    before = myself.num_fds(), threading.active_count()
+    for code in ("", "while True: pass", "import no_such", "while True: os.write(1, b'x' * 999)"):
+        run(code, seconds=0.3)
+    assert (myself.num_fds(), threading.active_count()) == before
+    assert [child for child in myself.children() if "bwrap" in child.name()] == []
 
 
 # Files of this computer
