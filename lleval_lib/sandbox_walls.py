@@ -6,6 +6,7 @@ repository, and the system's programs and fonts; empty and writable are /box and
 
 import os
 import site
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -76,6 +77,9 @@ def command(
     info = [str(bwrap), "--info-fd", str(ends["info"])]
     if not root:
         return [*info, *_WALLS, *inner]
+    for path in readable.values():  # the user nobody runs the program
+        if not path.stat().st_mode & stat.S_IROTH:
+            raise ValueError(f"readable names {path}, which only its owner may read: chmod o+r")
     outer = [*info, *_GATE, *_shown(seen | _tool(bwrap)), *_links(), "--remount-ro", "/", "--"]
     return [*outer, *python, "drop", str(bwrap), *_WALLS, *inner]
 

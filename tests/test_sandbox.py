@@ -374,7 +374,9 @@ def test_nothing_of_this_computer_can_be_changed(run):
     code += (
         " tried(write, os.path.dirname(p) + '/new'), tried(os.chmod, p, 0o777)] for p in paths],"
     )
-    code += "[tried(os.mkdir, p) for p in ('/new', '/dev/new', '/root/x', '/library/x', '/etc/x')])"
+    code += (
+        "[tried(os.mkdir, p) for p in ('/new', '/dev/new', '/library/x', '/box/../x', '/etc/x')])"
+    )
     *found, folders = told(run(code))
     assert {error for errors in found for error in errors} <= {"EROFS", "EPERM", "EACCES", "EBUSY"}
     assert set(folders) <= {"EROFS", "ENOENT", "EACCES"}
@@ -406,6 +408,14 @@ def test_what_the_caller_shows_is_seen_and_not_changed(run, tmp_path):
     shown = {"/box/data": folder, "/one": folder / "a.txt"}
     assert told(run(code, readable=shown)) == ["seen", "seen", "EROFS", "EROFS"]
     assert (folder / "a.txt").read_text() == "seen"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's programs may read what he may")
+def test_root_shows_only_what_all_may_read(run, tmp_path):
+    (tmp_path / "mine").write_text("")
+    (tmp_path / "mine").chmod(0o600)
+    with pytest.raises(ValueError, match="mine, which only its owner may read"):
+        run("", readable={"/mine": tmp_path / "mine"})
 
 
 @pytest.mark.slow
