@@ -1,6 +1,7 @@
 """The command line: ``python -m lleval_lib`` and compare, convert, check-table, grade or fetch."""
 
 import argparse
+import platform
 import sys
 from collections.abc import Callable
 from io import TextIOWrapper
@@ -30,6 +31,7 @@ examples:
   python -m lleval_lib compare runs/a runs/b --metric acc --metric gsm8k=exact_match
   python -m lleval_lib compare runs/a runs/b --task "mmlu_*" --missing bounds
 """
+_TOOLS_RUN_ON = ("Linux", "x86_64")
 _CHOICES = ("metric", "filter", "scorer")
 _CHECK_TABLE = """\
 Find figures that no n right and wrong answers can give: a mean that is k/n for no whole number k,
@@ -291,12 +293,12 @@ def _tasks(name: str) -> str:
 
 
 def _fetch() -> None:
-    from .catalogue import catalogue, runs_here
+    from .catalogue import catalogue
     from .fetching import fetch
     from .models import load_encoder, load_lm
 
     for entry in catalogue().values():
-        if entry.kind != "tool" or runs_here(entry):
+        if entry.kind != "tool" or (platform.system(), platform.machine()) == _TOOLS_RUN_ON:
             print(f"{entry.name}: {fetch(entry.name).name}")
     print(load_lm(), load_encoder(), sep="\n")
 

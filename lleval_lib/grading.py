@@ -8,19 +8,22 @@ nothing: whoever can write a line of the answer can only claim a value.
 
 import json
 import math
+import os
 import re
+import shutil
+import tempfile
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
 from .assignments import UNANSWERED, Assignment, named_student
 from .grading_arrange import Arranged, Submitted, arrange, drawn_for, known_cell, step, typed
-from .sandbox import DISK, Isolated, run_isolated
+from .sandbox import Isolated, run_isolated
 
 CELL_SECONDS = 60
 SECONDS = 300
 MEMORY = 3_000  # megabytes
-LARGEST = DISK - 6_000_000  # bytes of a submission
+_NOTEBOOK = "/submitted.ipynb"
 _SOLVED = "the teacher's own notebook"
 
 
@@ -71,15 +74,10 @@ def read_submission(path: Path) -> list[Submitted]:
 
     It is read in the sandbox, so that a file made to break a reader breaks nothing here.
     """
-    size = path.stat().st_size
-    if size > LARGEST:
-        raise ValueError(
-            f"the file has {size / 1e6:,.0f} MB, which are outputs: clear them, and save it again"
-        )
-    done = _inside({"notebook": "/box/submitted.ipynb"}, 60, path)
+    done = _inside({"notebook": _NOTEBOOK}, 60, path)
     lines = _lines(done)
     if not lines:
-        raise ValueError(f"the file could not be read: {done.ending}")
+        raise ValueError(f"the file could not be read: {done.why}")
     if "bad" in lines[0]:
         raise ValueError(f"the file is no Jupyter notebook ({lines[0]['bad']})")
     return [
@@ -188,14 +186,19 @@ def _close(said: float, right: float, within: float) -> bool:
 
 def _inside(job: dict, seconds: float, notebook: Path | None = None) -> Isolated:
     program = resources.files(__package__).joinpath("grading_inside.py").read_text("utf-8")
-    files: dict[str, str | bytes | Path] = {
+    files = {
         "grading_inside.py": program,
-        "main.py": "import grading_inside\ngrading_inside.main('plan.json', '/answer')\n",
+        "main.py": "import grading_inside\ngrading_inside.main('plan.json', 3)\n",
         "plan.json": json.dumps(job),
     }
-    if notebook is not None:
-        files["submitted.ipynb"] = notebook
-    return run_isolated(files, seconds=seconds, memory=MEMORY, cache=True)
+    with tempfile.NamedTemporaryFile(prefix="lleval-submitted-") as copy:
+        readable = {}
+        if notebook is not None:
+            # The user in the sandbox may not be the one who can read the original.
+            shutil.copyfile(notebook, copy.name)
+            os.chmod(copy.name, 0o644)
+            readable = {_NOTEBOOK: copy.name}
+        return run_isolated(files, seconds=seconds, memory=MEMORY, readable=readable, cache=True)
 
 
 def _lines(done: Isolated) -> list[dict]:
@@ -303,8 +306,8 @@ def _remarks(done: Isolated, lines: list[dict], arranged: Arranged) -> list[str]
     begun = [str(line["begins"]) for line in lines if "begins" in line]
     if not any("done" in line for line in lines):
         where = f" in cell {begun[-1]}" if begun else ""
-        why = "it left Python itself" if done.ending == "finished" else done.ending
-        remarks.append(f"the notebook did not come to its end{where}: {why}")
+        why = "It left Python itself." if done.ending == "finished" else done.why
+        remarks.append(f"the notebook did not come to its end{where}. {why}")
     if any(text.strip() == UNANSWERED for text in arranged.texts.values()):
         remarks.append("an open question was not answered")
     return remarks

