@@ -87,7 +87,7 @@ def known_cell(assignment: Assignment, submitted: Submitted) -> Cell | None:
         for cell in assignment.cells:
             if name in (cell.name, cell.id) and cell.kind == submitted.kind:
                 return cell
-    text = _plainly(submitted.source)
+    text = _plainly(named_student(submitted.source, "", ""))
     alike = [
         cell
         for cell in assignment.cells
