@@ -103,7 +103,8 @@ def right_values(assignment: Assignment, course: str, student: str) -> dict[str,
         for cell in assignment.cells
         if cell.kind == "code"
     ]
-    lines = _lines(_inside({"steps": steps, "seconds": CELL_SECONDS}, SECONDS))
+    done = _inside({"steps": steps, "seconds": CELL_SECONDS}, SECONDS)
+    lines = _lines(done)
     for line in lines:
         if line.get("error"):
             raise ValueError(
@@ -111,7 +112,7 @@ def right_values(assignment: Assignment, course: str, student: str) -> dict[str,
                 f"{_SOLVED} fails for student {student!r}: {line['error']}"
             )
     if not lines or "done" not in lines[-1]:
-        raise ValueError(f"{assignment.path.name}: {_SOLVED} did not come to its end")
+        raise ValueError(f"{assignment.path.name}: {_SOLVED} did not come to its end. {done.why}")
     found: dict[str, list] = {name: [] for name in assignment.tests}
     for line in lines:
         if "ask" in line:
