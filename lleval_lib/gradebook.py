@@ -135,7 +135,9 @@ def _graded(
 
 def _key(task: Assignment, student: Student, files: dict[str, Path], options: dict) -> str:
     parts = [task.path.read_bytes(), repr((student, sorted(options.items()))).encode()]
-    parts += [part for name, path in files.items() for part in (name.encode(), path.read_bytes())]
+    parts += [
+        part for name, path in files.items() for part in (ascii(name).encode(), path.read_bytes())
+    ]
     parts += [version(__package__).encode()]
     parts += [
         resources.files(__package__).joinpath(f"{name}.py").read_bytes()
@@ -168,7 +170,7 @@ def write_table(task: Assignment, rows: list[tuple[Student, Grade, str]], path: 
     head = ["student", "name", "status", f"points (of {total})", *auto, *opens]
     scratch = path.with_suffix(".tmp")
     # With its mark, since a spreadsheet takes other files for the computer's own encoding.
-    with scratch.open("w", newline="", encoding="utf-8-sig") as file:
+    with scratch.open("w", newline="", encoding="utf-8-sig", errors="replace") as file:
         table = csv.writer(file)
         table.writerow([*head, "seconds", "remarks", "file"])
         for student, found, name in rows:
@@ -192,7 +194,9 @@ def write_pages(task: Assignment, rows: list[tuple[Student, Grade, str]], folder
     for student, found, name in rows:
         if student.number:
             page = _template().render(task=task, student=student, grade=found, file=name)
-            (folder / f"{file_name(student)}.html").write_text(page, encoding="utf-8")
+            # Half of a sign, which JSON and names of files can hold, is no text.
+            data = page.encode("utf-8", "replace")
+            (folder / f"{file_name(student)}.html").write_bytes(data)
 
 
 @cache

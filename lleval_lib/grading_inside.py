@@ -137,7 +137,7 @@ def _sentence(error):
 
 
 def _run_cell(name, source, space):
-    if re.search(r"^\s*[%!]|\?\s*$", source, re.M):
+    if re.search(r"^[ \t]*[%!]|\?[ \t]*$", source, re.M):
         from IPython.core.inputtransformer2 import TransformerManager
 
         source = TransformerManager().transform_cell(source)

@@ -4,6 +4,7 @@ import copy
 import csv
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -354,6 +355,45 @@ def test_an_attack_is_reported_and_ends(graded, path, name, monkeypatch):
     assert found.seconds < 20
     assert points(found) == ALL | {"q3": 0}
     assert said in " ".join([*found.remarks, found.questions["q3"].problem or ""])
+
+
+# Lines that a submission writes into the answer, past the runner: Python of its cell.
+CLAIMS = {
+    "a cell that is a list": """b'{"cell": []}'""",
+    "a cell that is nested": """b'{"cell": ' + 993 * b"[" + 993 * b"]" + b'}'""",
+    "a value that is nested": """ask + b'"value": ' + 993 * b"[" + 993 * b"]" + b'}'""",
+    "an error that is an object": """ask + b'"error": {"a": []}}'""",
+    "a long error": """ask + b'"error": "' + 1_000_000 * b"x" + b'"}'""",
+    "a long beginning": """b'{"begins": "' + 1_000_000 * b"x" + b'"}'""",
+    "half of a sign": r"""ask + b'"value": "\ud800"}'""",
+    "a question that is a list": """b'{"ask": [], "number": {}, "value": 1}'""",
+    "no UTF-8": r"""b"\xff\xfe\x00{}" """,
+    "many": r"""6_000_000 * b"{}\n" """,
+}
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_odd_claims_break_and_slow_nothing(graded, path, name):
+    cell = f"""
+        import os
+        ask = b'{{"ask": "q1-check", "number": 0, '
+        left = b"\\n" + {CLAIMS[name]} + b"\\n"
+        while left:
+            left = left[os.write(3, left):]
+        os._exit(0)
+    """
+    began = time.process_time()
+    found = graded(handed_in(path, q1=cell))
+    assert time.process_time() - began < 5
+    assert found.status == "graded"
+    assert found.earned == 0
+    assert len(str(found)) < 5_000
+
+
+def test_many_empty_lines_slow_nothing(graded, path):
+    began = time.process_time()
+    graded(handed_in(path, q1="mean = lacking", q3="1" + 200_000 * "\n" + "1"))
+    assert time.process_time() - began < 5
 
 
 def test_what_comes_first_is_not_lost(graded, path):
