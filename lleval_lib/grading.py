@@ -169,10 +169,18 @@ def same(said, right, within: float = 0.0) -> bool:
             and all(same(a, b, within) for a, b in zip(said, right, strict=True))
         )
     if isinstance(right, dict):
-        return isinstance(said, dict) and all(
-            same(said.get(part), right[part], within) for part in ("keys", "values")
-        )
+        return isinstance(said, dict) and same(_pairs(said), _pairs(right), within)
     return type(said) is type(right) and said == right
+
+
+def _pairs(plain: dict) -> list:
+    """Return the entries of a dictionary that `plain` describes, in an order that is its own."""
+    keys, values = plain.get("keys"), plain.get("values")
+    if not isinstance(keys, list) or not isinstance(values, list) or len(keys) != len(values):
+        return [None]
+    return sorted(
+        ([k, v] for k, v in zip(keys, values, strict=True)), key=lambda pair: _shown(pair[0])
+    )
 
 
 def _close(said: float, right: float, within: float) -> bool:

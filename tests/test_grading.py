@@ -538,6 +538,23 @@ def test_cells_in_another_order_or_number(graded, path, name):
     assert said in " ".join(found.remarks)
 
 
+NOTEBOOKS_OWN = {
+    "cell timed": "%%time\nmean = scores.mean()",
+    "line timed": "import numpy\n%time mean = scores.mean()",
+    "output captured": "%%capture out\nmean = scores.mean()",
+    "shell's output": "files = !ls\nmean = scores.mean()",
+    "shown with options": "display(scores, display_id=True)\nmean = scores.mean()",
+    "a lot printed": "for i in range(200_000): print('loss', i)\nmean = scores.mean()",
+    "awaited": "import asyncio\nawait asyncio.sleep(0)\nmean = scores.mean()",
+    "a question as a comment": "mean = scores.mean()  # right?",
+}
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS_OWN)
+def test_what_only_a_notebook_understands_costs_nothing(graded, path, name):
+    assert points(graded(handed_in(path, q1=NOTEBOOKS_OWN[name]))) == ALL
+
+
 def test_a_changed_check_is_put_back(graded, path):
     notebook = handed_in(path, q1="mean = 2.0")
     at(notebook, "q1-check")["source"] = "mean = scores.mean()"
@@ -636,6 +653,9 @@ def test_a_teachers_mistake_is_said(path, tmp_path):
         ([1, 2, 3], [1, 2], 0, False),
         ({"keys": ["a"], "values": [1]}, {"keys": ["a"], "values": [1]}, 0, True),
         ({"keys": ["b"], "values": [1]}, {"keys": ["a"], "values": [1]}, 0, False),
+        ({"keys": [2, 1], "values": [3, 4]}, {"keys": [1.0, 2.0], "values": [4, 3]}, 0, True),
+        ({"keys": [2, 1], "values": [3, 4]}, {"keys": [1, 2], "values": [3, 4]}, 0, False),
+        ({"keys": 1, "values": [1]}, {"keys": [], "values": []}, 0, False),
         ([], {}, 0, False),
         (10**400, 0.5, 1, False),
     ],
