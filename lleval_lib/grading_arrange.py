@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from .assignments import Assignment, Cell, named_student, visible, without_solution
+from .variants import plain_name
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def arrange(assignment: Assignment, cells: list[Submitted], course: str, student
     for submitted, cell, last in _placed(assignment, cells, known):
         if cell and cell.kind == "code" and cell.role != "answer":
             if cell.name not in arranged.sources:
-                arranged.remarks.extend(_restored(cell, submitted, student))
+                arranged.remarks.extend(_restored(cell, submitted, course, student))
                 source = named_student(cell.source, course, student)
                 arranged.sources[cell.name] = source
                 arranged.steps.append(step(assignment, cell, source))
@@ -127,12 +128,12 @@ def _matching_remarks(
     return remarks
 
 
-def _restored(cell: Cell, submitted: Submitted | None, student: str) -> list[str]:
+def _restored(cell: Cell, submitted: Submitted | None, course: str, student: str) -> list[str]:
     """Return what was put right in a cell that is the teacher's."""
     if submitted is None:
         return [f"the cell {cell.name} was missing and has been put back"]
     if cell.role == "student":
-        return _named(submitted.source, student)
+        return _named(submitted.source, course, student)
     if _plainly(submitted.source) not in map(_plainly, (without_solution(cell), cell.source)):
         return [f"the cell {cell.name} had been changed and has been put back"]
     return []
@@ -144,15 +145,24 @@ def drawn_for(cells: list[Submitted]) -> set[str]:
     return set(re.findall(r"\bll\.variant\(\s*[\"']([^\"']+)[\"']", code))
 
 
-def typed(source: str) -> str:
-    """Return the student number that the code `source` holds, or ""."""
-    said = re.search(r"^STUDENT = [\"']([^\"'\n]*)[\"']", source, re.M)
-    return said[1].strip() if said else ""
+def typed(source: str, name: str = "STUDENT") -> str:
+    """Return the text that the code `source` gives to `name`, the student number, or ""."""
+    said = re.search(rf"^{name}[ \t]*(?::[^=\n]*)?=[ \t]*[rfu]?([\"'])(.*?)\1", source, re.M)
+    return said[2].strip() if said else ""
 
 
-def _named(source: str, student: str) -> list[str]:
-    name = typed(source)
-    if name.casefold() == student.strip().casefold():
-        return []
-    what = f"it was made as student {name!r}" if name else "no student number was typed in"
-    return [f"{what}; it was graded with the sample of {student!r}, so copied numbers fail"]
+def _named(source: str, course: str, student: str) -> list[str]:
+    """Return what to say of a submission that was made with other names than it is graded with."""
+    remarks = []
+    name, their = typed(source), typed(source, "COURSE")
+    if plain_name(name) != plain_name(student):
+        what = f"it was made as student {name!r}" if name else "no student number was typed in"
+        remarks.append(
+            f"{what}; it was graded with the sample of {student!r}, so copied numbers fail"
+        )
+    if plain_name(their) != plain_name(course):
+        remarks.append(
+            f"it was made for the course {their!r} and graded for {course!r}, where the samples "
+            "are others: if all submissions say this, grade with the --course of their notebooks"
+        )
+    return remarks

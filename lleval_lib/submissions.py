@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from .variants import plain_name
+
 LARGEST = 1_000_000_000  # bytes of one file in a .zip
 
 # Whose numbers these are, only the platform knows: another student may have the same on the roster.
@@ -101,8 +103,8 @@ def match(
     for name in sorted(names, key=_order, reverse=True):
         owners = _owners(students, _folded(name).replace(_folded(assignment), ""))
         if len(owners) != 1:
-            number = typed(name).strip().casefold()
-            owners = [s for s in owners or students if s.number.casefold() == number]
+            number = plain_name(typed(name))
+            owners = [s for s in owners or students if plain_name(s.number) == number]
         if owners:
             found[owners[0].number].append(name)
         else:

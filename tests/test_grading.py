@@ -607,6 +607,23 @@ def test_another_students_code_has_its_own_numbers(graded, path):
     assert any("copied numbers fail" in remark for remark in found.remarks)
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["STUDENT='s1'", 'STUDENT: str = "s1"', 'STUDENT = f"s1"  # 学号', 'STUDENT = " S1 "',
+     'STUDENT = "\uff53\uff11"'],
+)  # fmt: skip
+def test_a_number_may_be_typed_in_any_form(graded, path, line):
+    notebook = handed_in(path)
+    at(notebook, "student")["source"] = f'{line}\nCOURSE = ""'
+    assert graded(notebook).remarks == ()
+
+
+def test_another_course_is_said(graded, path):
+    notebook = handed_in(path)
+    at(notebook, "student")["source"] = 'STUDENT = "s1"\nCOURSE = "spring"'
+    assert "made for the course 'spring' and graded for ''" in " ".join(graded(notebook).remarks)
+
+
 def test_variants_depend_on_the_course(task):
     values = [
         right_values(task, course, student)["q1-check"]
