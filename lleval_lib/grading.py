@@ -90,7 +90,7 @@ def typed_number(path: Path) -> str:
     """Return the student number typed into the notebook at `path`, or ""."""
     try:
         return next(filter(None, (typed(cell.source) for cell in read_submission(path))), "")
-    except ValueError:
+    except (ValueError, OSError):
         return ""
 
 

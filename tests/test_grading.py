@@ -773,6 +773,31 @@ def test_code_of_the_page_is_text(path, tmp_path):
         assert tag not in page
 
 
+def test_one_odd_student_stops_no_other(path, tmp_path):
+    notebook = json.loads(path.read_text())
+    at(notebook, "data")["source"] += '\nassert STUDENT != "s2"'
+    own = tmp_path / path.name
+    own.write_text(json.dumps(notebook))
+    handed = tmp_path / "handed"
+    handed.mkdir()
+    half = handed_in(path)
+    at(half, "open")["source"] = "\ud800"
+    (handed / "s1.ipynb").write_text(json.dumps(half))
+    (handed / "s2.ipynb").write_text(json.dumps(handed_in(path, student="s2")))
+    (handed / "s3.py").write_text("mean = 1")
+    people = roster(tmp_path, [("s1", ""), ("s2", ""), ("s3", "")])
+    grade_all(handed, own, people, tmp_path / "out")
+    # A run that the computer's end cut short leaves a file that is not whole.
+    (tmp_path / "out" / "state" / "s1.json").write_text("{")
+    grade_all(handed, own, people, tmp_path / "out")
+    found = table(tmp_path / "out")
+    assert found["s1"][f"points (of {TOTAL})"] == str(TOTAL)
+    assert "fails for student 's2'" in found["s2"]["status"]
+    assert "is no notebook" in found["s3"]["status"]
+    assert found["s3"]["file"] == "s3.py"
+    assert len(list((tmp_path / "out" / "feedback").iterdir())) == 3
+
+
 def test_help_shows_the_command():
     from lleval_lib.__main__ import main
 
