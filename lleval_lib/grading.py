@@ -17,7 +17,7 @@ from importlib import resources
 from pathlib import Path
 
 from .assignments import UNANSWERED, Assignment, named_student
-from .grading_arrange import Arranged, Submitted, arrange, drawn_for, known_cell, step, typed
+from .grading_arrange import Arranged, Submitted, arrange, drawn_for, known_cells, step, typed
 from .sandbox import Isolated, run_isolated
 
 CELL_SECONDS = 60
@@ -104,7 +104,8 @@ def right_values(assignment: Assignment, course: str, student: str) -> dict[str,
         for cell in assignment.cells
         if cell.kind == "code"
     ]
-    lines = _lines(_inside({"steps": steps, "seconds": CELL_SECONDS}, SECONDS))
+    done = _inside({"steps": steps, "seconds": CELL_SECONDS}, SECONDS)
+    lines = _lines(done)
     for line in lines:
         if line.get("error"):
             raise ValueError(
@@ -112,7 +113,7 @@ def right_values(assignment: Assignment, course: str, student: str) -> dict[str,
                 f"{_SOLVED} fails for student {student!r}: {line['error']}"
             )
     if not lines or "done" not in lines[-1]:
-        raise ValueError(f"{assignment.path.name}: {_SOLVED} did not come to its end")
+        raise ValueError(f"{assignment.path.name}: {_SOLVED} did not come to its end. {done.why}")
     found: dict[str, list] = {name: [] for name in assignment.tests}
     for line in lines:
         if "ask" in line:
@@ -230,7 +231,7 @@ def _other_assignment(assignment: Assignment, cells: list[Submitted]) -> str | N
     drawn = drawn_for(cells)
     if drawn and assignment.name not in drawn:
         return f"this is another assignment ({', '.join(sorted(drawn))})"
-    known = [known_cell(assignment, cell) for cell in cells]
+    known = known_cells(assignment, cells)
     if not drawn and not any(c and c.role in ("given", "check", "answer") for c in known):
         return f"no cell of {assignment.name} was found in it"
     return None

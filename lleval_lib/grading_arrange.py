@@ -33,7 +33,7 @@ def arrange(assignment: Assignment, cells: list[Submitted], course: str, student
     A cell is known by nbgrader's name for it, else by its id, else by its text. Cells that a
     student added stay behind the one that they follow.
     """
-    known = [known_cell(assignment, cell) for cell in cells]
+    known = known_cells(assignment, cells)
     arranged = Arranged([], {}, _matching_remarks(assignment, cells, known), {})
     for submitted, cell, last in _placed(assignment, cells, known):
         if cell and cell.kind == "code" and cell.role != "answer":
@@ -57,7 +57,8 @@ def _placed(
 ) -> list[tuple[Submitted | None, Cell | None, Cell | None]]:
     """Return each cell, what it is, and what it belongs to, in the assignment's order."""
     place = {cell.name: i for i, cell in enumerate(assignment.cells)}
-    missing = [cell for cell in assignment.cells if cell.name not in _names(known)]
+    found = set(_names(known))
+    missing = [cell for cell in assignment.cells if cell.name not in found]
     at = -1
     placed: list[tuple[int, Submitted | None, Cell | None]] = []
     for submitted, cell in zip(cells, known, strict=True):
@@ -82,19 +83,19 @@ def step(assignment: Assignment, cell: Cell, source: str) -> dict:
     return {"name": cell.name, "source": visible(source), "asks": asks}
 
 
-def known_cell(assignment: Assignment, submitted: Submitted) -> Cell | None:
-    """Return the cell of the assignment that `submitted` is, if any."""
-    for name in submitted.names:
-        for cell in assignment.cells:
-            if name in (cell.name, cell.id) and cell.kind == submitted.kind:
-                return cell
-    text = _plainly(submitted.source)
-    alike = [
-        cell
-        for cell in assignment.cells
-        if cell.kind == submitted.kind and text and _plainly(without_solution(cell)) == text
+def known_cells(assignment: Assignment, cells: list[Submitted]) -> list[Cell | None]:
+    """Return which cell of the assignment each of `cells` is, if any."""
+    named = {(n, c.kind): c for c in reversed(assignment.cells) for n in (c.id, c.name)}
+    texts = [(_plainly(without_solution(cell)), cell.kind) for cell in assignment.cells]
+    alike = dict(zip(texts, assignment.cells, strict=True))
+    once = {text: cell for text, cell in alike.items() if text[0] and texts.count(text) == 1}
+    return [
+        next(
+            (named[name, cell.kind] for name in cell.names if (name, cell.kind) in named),
+            once.get((_plainly(cell.source), cell.kind)),
+        )
+        for cell in cells
     ]
-    return alike[0] if len(alike) == 1 else None
 
 
 def _plainly(source: str) -> str:

@@ -555,6 +555,16 @@ def test_what_only_a_notebook_understands_costs_nothing(graded, path, name):
     assert points(graded(handed_in(path, q1=NOTEBOOKS_OWN[name]))) == ALL
 
 
+def test_twenty_thousand_cells_slow_nothing(graded, path):
+    def more(cells):
+        return cells + [cell(f"mean = {i}", id=f"z{i}") for i in range(20_000)]
+
+    notebook = changed(handed_in(path), more)
+    began = time.process_time()
+    assert points(graded(notebook)) == ALL
+    assert time.process_time() - began < 5
+
+
 def test_a_changed_check_is_put_back(graded, path):
     notebook = handed_in(path, q1="mean = 2.0")
     at(notebook, "q1-check")["source"] = "mean = scores.mean()"
