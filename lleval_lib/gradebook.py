@@ -208,10 +208,13 @@ def write_table(task: Assignment, rows: list[tuple[Student, Grade, str]], path: 
     os.replace(scratch, path)
 
 
+# Some spreadsheets take wide signs, too, and in some countries a semicolon parts the columns.
+_FORMULA = re.compile("(^|[;\t\r\n])(?=\\s*[=+@\uff1d\uff0b\uff0d\uff20-])")
+
+
 def _harmless(cell):
-    """Return `cell` so that no spreadsheet takes it for a formula."""
-    signs = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # some spreadsheets take wide ones, too
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(signs) else cell
+    """Return `cell` so that no spreadsheet takes it, or a part of it, for a formula."""
+    return _FORMULA.sub(r"\1'", cell) if isinstance(cell, str) else cell
 
 
 def write_pages(task: Assignment, rows: list[tuple[Student, Grade, str]], folder: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from assignment import ANSWERS, NAME, TOTAL, at, cell, changed, handed_in, teachers
 
-from lleval_lib import grading, grading_inside
+from lleval_lib import gradebook, grading, grading_inside
 from lleval_lib.assignments import read_assignment, student_version
 from lleval_lib.gradebook import grade_all
 from lleval_lib.grading import grade, right_values, same
@@ -781,6 +781,21 @@ def test_code_of_the_page_is_text(path, tmp_path):
     page = Path(tmp_path / "out" / "feedback" / "s1.html").read_text()
     for tag in ("<script", "<img", "<b>"):
         assert tag not in page
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("=1+1", "'=1+1"),
+        ("\t@x", "'\t'@x"),
+        ("\uff1d1", "'\uff1d1"),
+        ("s1;=cmd|x.ipynb", "s1;'=cmd|x.ipynb"),
+        ("a-b; c = 1", "a-b; c = 1"),
+        (3, 3),
+    ],
+)
+def test_no_cell_of_the_table_is_a_formula(text, written):
+    assert gradebook._harmless(text) == written
 
 
 def test_one_odd_student_stops_no_other(path, tmp_path):
