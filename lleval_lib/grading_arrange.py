@@ -136,7 +136,8 @@ def _restored(cell: Cell, submitted: Submitted | None, course: str, student: str
     if cell.role == "student":
         return _named(submitted.source, course, student)
     if _plainly(submitted.source) not in map(_plainly, (without_solution(cell), cell.source)):
-        return [f"the cell {cell.name} had been changed and has been put back"]
+        put_back = f"the cell {cell.name} had been changed and has been put back"
+        return [f"{put_back}: what was written there did not run"]
     return []
 
 
