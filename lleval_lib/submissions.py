@@ -152,23 +152,27 @@ def match(
 
     A file belongs to whom its platform names, by number or by name; else to whose number, address
     or name stands in its path. Where this fits nobody, or two, the number typed into the notebook
-    decides, which ``typed(name)`` returns; where it cannot, the file is nobody's.
+    decides, which ``typed(name)`` returns; where it cannot, the file is nobody's. What a platform
+    names comes before what somebody only wrote, who may be another student.
     """
-    found: dict[str, list[str]] = {student.number: [] for student in students}
+    named: dict[str, list[str]] = {student.number: [] for student in students}
+    written: dict[str, list[str]] = {student.number: [] for student in students}
     nobodys = []
     for name in sorted(names, key=_order, reverse=True):
-        owners = _owners(students, _folded(name).replace(_folded(assignment), ""))
+        owners, sure = _owners(students, _folded(name).replace(_folded(assignment), ""))
         if len(owners) != 1:
-            number = plain_name(typed(name))
+            number, sure = plain_name(typed(name)), False
             owners = [s for s in owners or students if plain_name(s.number) == number]
         if owners:
-            found[owners[0].number].append(name)
+            (named if sure else written)[owners[0].number].append(name)
         else:
             nobodys.append(name)
-    return found, sorted(nobodys)
+    return {number: named[number] + written[number] for number in named}, sorted(nobodys)
 
 
-def _owners(students: list[Student], path: str) -> list[Student]:
+def _owners(students: list[Student], path: str) -> tuple[list[Student], bool]:
+    """Return whose file `path` can be, and whether it is the platform that says so."""
+    whole = path
     for platform in _PLATFORMS:
         if named := platform.match(path):
             fields = named.groupdict()
@@ -176,7 +180,7 @@ def _owners(students: list[Student], path: str) -> list[Student]:
             by_id = [s for s in students if fields.items() & s.others.items()]
             by_name = [s for s in students if name in _names(s)]
             if by_id or by_name:
-                return by_id or by_name
+                return by_id or by_name, path == whole
             if fields:
                 path = path[named.end() :]
     for part in path.split("/"):
@@ -189,8 +193,8 @@ def _owners(students: list[Student], path: str) -> list[Student]:
             or _names(s) & runs
         ]
         if owners:
-            return owners
-    return []
+            return owners, False
+    return [], False
 
 
 def _runs(words: list[str]) -> set[str]:

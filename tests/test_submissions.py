@@ -80,6 +80,13 @@ def test_the_newest_comes_first():
     assert found["s1"] == names[::-1]
 
 
+def test_whom_the_platform_names_comes_before_whom_a_file_names():
+    own = "Ada Byron_5_assignsubmission_file_/x.ipynb"
+    foreign = "Somebody_9_assignsubmission_file_/Ada Byron - x.ipynb"
+    found, _ = match(STUDENTS, [foreign, own], "1_score", lambda name: "")
+    assert found["s1"] == [own, foreign]
+
+
 def csv_file(tmp_path, text):
     path = tmp_path / "students.csv"
     path.write_bytes(text.encode("utf-8-sig"))
