@@ -65,12 +65,10 @@ def grade_all(
 
     def graded(student: Student) -> tuple[Student, Grade, str]:
         handed_in = {name: files[name] for name in mine[student.number]}
-        if not handed_in:
-            return student, *_nothing(strays[student.number])
-        try:
-            return student, *_kept(task, student, handed_in, state, course=course, seconds=seconds)
-        except (ValueError, OSError) as error:  # of one student, which stops no other's grade
-            return student, Grade(f"not graded: {error}"), ", ".join(handed_in)
+        others = strays[student.number]
+        return student, *_settled(
+            task, student, handed_in, others, state, course=course, seconds=seconds
+        )
 
     with ThreadPoolExecutor(workers) as pool:
         rows = list(tqdm(pool.map(graded, students), total=len(students), desc="graded"))
@@ -87,10 +85,19 @@ def _strays(students: list[Student], names: list[str], assignment: str) -> dict[
     return {number: [as_notebooks[name] for name in mine] for number, mine in found.items()}
 
 
-def _nothing(strays: list[str]) -> tuple[Grade, str]:
-    if not strays:
+def _settled(
+    task: Assignment, student: Student, files: dict[str, Path], strays: list[str], state: Path,
+    **options,
+) -> tuple[Grade, str]:  # fmt: skip
+    """Return the grade of `student` and its file; trouble with one student stops no other's."""
+    if not files and strays:
+        return Grade("not graded: what was handed in is no notebook (.ipynb)"), ", ".join(strays)
+    if not files:
         return Grade(HANDED_IN_NOTHING), ""
-    return Grade("not graded: what was handed in is no notebook (.ipynb)"), ", ".join(strays)
+    try:
+        return _kept(task, student, files, state, **options)
+    except (ValueError, OSError) as error:
+        return Grade(f"not graded: {error}"), ", ".join(files)
 
 
 def _the_one(assignment: Path, files: list[Path]) -> Path:
