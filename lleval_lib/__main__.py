@@ -261,6 +261,9 @@ def _grade(source, *, assignment, roster, output, **options) -> None:
     except (ValueError, LookupError, OSError, RuntimeError) as error:
         print(f"python -m lleval_lib grade: error: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped; run it again, and it goes on where it was", file=sys.stderr)
+        sys.exit(130)
     print(*summary(rows), sep="\n")
     print(f"\nThe points are in {output}/grades.csv, the pages in {output}/feedback")
 

@@ -92,7 +92,7 @@ def known_cells(assignment: Assignment, cells: list[Submitted]) -> list[Cell | N
     return [
         next(
             (named[name, cell.kind] for name in cell.names if (name, cell.kind) in named),
-            once.get((_plainly(cell.source), cell.kind)),
+            once.get((_plainly(named_student(cell.source, "", "")), cell.kind)),
         )
         for cell in cells
     ]

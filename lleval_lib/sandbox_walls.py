@@ -80,7 +80,9 @@ def command(
     for path in readable.values():  # the user nobody runs the program
         if not path.stat().st_mode & stat.S_IROTH:
             raise ValueError(f"readable names {path}, which only its owner may read: chmod o+r")
-    outer = [*info, *_GATE, *_shown(seen | _tool(bwrap)), *_links(), "--remount-ro", "/", "--"]
+    # The second one makes its new root on /tmp.
+    outer = [*info, *_GATE, "--dir", "/tmp", *_shown(seen | _tool(bwrap)), *_links()]
+    outer += ["--remount-ro", "/", "--"]
     return [*outer, *python, "drop", str(bwrap), *_WALLS, *inner]
 
 

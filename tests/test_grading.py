@@ -496,6 +496,11 @@ def test_every_container_has_full_marks(graded, path, name):
     assert any("metadata are gone" in remark for remark in found.remarks) == gone
 
 
+def test_whose_number_was_typed_is_seen_without_metadata_too(graded, path):
+    copied = changed(handed_in(path, student="s2"), lambda cells: without_ids(texts(cells)))
+    assert any("made as student 's2'" in remark for remark in graded(copied).remarks)
+
+
 def swapped(cells):
     return cells[:2] + cells[3:9] + cells[2:3] + cells[9:]
 

@@ -813,3 +813,22 @@ def test_an_ordinary_user_is_served_as_well(ordinary):
 )
 def test_an_ordinary_user_has_the_same_limits(ordinary, code, ending):
     assert ordinary(code, memory=256)[1:3] == [ending, ""]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone needs two bubblewraps")
+def test_nothing_that_is_shown_need_lie_under_tmp(works):
+    """Run it with a library and a Python elsewhere: in a clone under /tmp a fault was not seen."""
+    python = shutil.which("python3", path="/usr/local/bin:/usr/bin")
+    new = "import sys; sys.exit(sys.version_info < (3, 11))"
+    if python is None or subprocess.run([python, "-c", new], cwd="/").returncode:
+        pytest.skip("there is no Python 3.11 outside of a virtual environment")
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        Path(folder).chmod(0o755)
+        for module in (ll, platformdirs, filelock, tqdm, lazy_loader):
+            source = Path(module.__file__).parent
+            shutil.copytree(source, Path(folder, source.name))
+        home = {"HOME": folder, "PYTHONPATH": folder, "LLEVAL_CACHE": str(fetching.cache_dir())}
+        command = [python, "-c", ORDINARY, json.dumps([f"{PRELUDE}tell(1)", {}])]
+        done = subprocess.run(command, env=home, cwd="/", capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)[1] == "finished"

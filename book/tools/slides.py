@@ -64,9 +64,10 @@ def deck(notebook):
 
 
 def _parts(cell) -> list[str]:
-    """Return the text of `cell`, cut before its headings."""
+    """Return the text of `cell`, cut before its headings, a title page also before its table."""
     text = _BADGE.sub("", cell.source).strip()
-    return [part.strip() for part in re.split(r"\n(?=##? )", text) if part.strip()]
+    cut = r"\n(?=##? )|\n\n(?=\|)" if text.startswith("# ") else r"\n(?=##? )"
+    return [part.strip() for part in re.split(cut, text) if part.strip()]
 
 
 def _typed(text: str, kind: str):
