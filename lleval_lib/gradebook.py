@@ -32,7 +32,7 @@ from .grading import (
     typed_number,
 )
 from .grading_arrange import drawn_for
-from .submissions import Student, find_notebooks, match, read_roster
+from .submissions import Student, find_notebooks, match, other_files, read_roster
 
 HANDED_IN_NOTHING = "nothing handed in"
 
@@ -60,11 +60,15 @@ def grade_all(
     files = find_notebooks(source, state / "unpacked")
     task = read_assignment(_the_one(Path(assignment), list(files.values())))
     mine, nobodys = match(students, files, task.name, lambda name: typed_number(files[name]))
+    strays = _strays(students, other_files(source), task.name)
     right_values(task, course, "")  # a teacher's mistake is said before anything is graded
 
     def graded(student: Student) -> tuple[Student, Grade, str]:
         handed_in = {name: files[name] for name in mine[student.number]}
-        return student, *_kept(task, student, handed_in, state, course=course, seconds=seconds)
+        others = strays[student.number]
+        return student, *_settled(
+            task, student, handed_in, others, state, course=course, seconds=seconds
+        )
 
     with ThreadPoolExecutor(workers) as pool:
         rows = list(tqdm(pool.map(graded, students), total=len(students), desc="graded"))
@@ -72,6 +76,28 @@ def grade_all(
     write_table(task, rows, output / "grades.csv")
     write_pages(task, rows, output / "feedback")
     return rows
+
+
+def _strays(students: list[Student], names: list[str], assignment: str) -> dict[str, list[str]]:
+    """Return the files of each student that are no notebooks."""
+    as_notebooks = {re.sub(r"(\.ipynb)?\.\w+$", ".ipynb", name): name for name in names}
+    found, _ = match(students, as_notebooks, assignment, lambda name: "")
+    return {number: [as_notebooks[name] for name in mine] for number, mine in found.items()}
+
+
+def _settled(
+    task: Assignment, student: Student, files: dict[str, Path], strays: list[str], state: Path,
+    **options,
+) -> tuple[Grade, str]:  # fmt: skip
+    """Return the grade of `student` and its file; trouble with one student stops no other's."""
+    if not files and strays:
+        return Grade("not graded: what was handed in is no notebook (.ipynb)"), ", ".join(strays)
+    if not files:
+        return Grade(HANDED_IN_NOTHING), ""
+    try:
+        return _kept(task, student, files, state, **options)
+    except (ValueError, OSError) as error:
+        return Grade(f"not graded: {error}"), ", ".join(files)
 
 
 def _the_one(assignment: Path, files: list[Path]) -> Path:
@@ -91,7 +117,7 @@ def _the_one(assignment: Path, files: list[Path]) -> Path:
 def _drawn_for(path: Path) -> set[str]:
     try:
         return drawn_for(read_submission(path))
-    except ValueError:
+    except (ValueError, OSError):
         return set()
 
 
@@ -101,23 +127,29 @@ def _kept(
     """Return the grade of `student` and its file: as it was kept, else made now and kept."""
     key = _key(task, student, files, options)
     path = state / f"{file_name(student)}.json"
-    if path.exists():
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        if kept["key"] == key:
-            return _grade_of(kept["grade"]), kept["file"]
+    if (kept := _recalled(path, key)) is not None:
+        return kept
     found, name = _graded(task, student, files, **options)
-    scratch = path.with_suffix(".tmp")
+    # Another run may write into the same folder.
+    scratch = path.with_suffix(f".{os.getpid()}.tmp")
     scratch.write_text(json.dumps({"key": key, "file": name, "grade": asdict(found)}))
     os.replace(scratch, path)
     return found, name
 
 
+def _recalled(path: Path, key: str) -> tuple[Grade, str] | None:
+    """Return the grade and the file kept at `path` under `key`, unless they are not there whole."""
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return (_grade_of(kept["grade"]), kept["file"]) if kept["key"] == key else None
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
 def _graded(
     task: Assignment, student: Student, files: dict[str, Path], *, course: str, seconds: float
 ) -> tuple[Grade, str]:
-    """Grade the newest of `files` that is a submission of `task`."""
-    if not files:
-        return Grade(HANDED_IN_NOTHING), ""
+    """Grade the first of `files` that is a submission of `task`."""
     right = right_values(task, course, student.number)
     passed: list[str] = []
     first: tuple[Grade, str] | None = None
@@ -126,7 +158,7 @@ def _graded(
         first = first or (found, name)
         if found.status == "graded":
             others = [other for other in files if other != name]
-            more = (f"graded was the newest file, not {', '.join(others)}",) if others else ()
+            more = (f"graded was {name}, not {', '.join(others)}",) if others else ()
             return Grade(**{**vars(found), "remarks": (*found.remarks, *passed, *more)}), name
         passed.append(f"{name}: {found.status}")
     assert first is not None
@@ -135,7 +167,9 @@ def _graded(
 
 def _key(task: Assignment, student: Student, files: dict[str, Path], options: dict) -> str:
     parts = [task.path.read_bytes(), repr((student, sorted(options.items()))).encode()]
-    parts += [part for name, path in files.items() for part in (name.encode(), path.read_bytes())]
+    parts += [
+        part for name, path in files.items() for part in (ascii(name).encode(), path.read_bytes())
+    ]
     parts += [version(__package__).encode()]
     parts += [
         resources.files(__package__).joinpath(f"{name}.py").read_bytes()
@@ -155,9 +189,9 @@ def _grade_of(kept: dict) -> Grade:
 def file_name(student: Student) -> str:
     """Return the name of a file for `student`, whatever signs the number holds."""
     plain = re.sub(r"[^\w@.-]", "_", student.number).lstrip(".")
-    if plain == student.number:
+    if plain == student.number and len(plain) < 100:
         return plain
-    return f"{plain}-{hashlib.sha256(student.number.encode()).hexdigest()[:8]}"
+    return f"{plain[:100]}-{hashlib.sha256(student.number.encode()).hexdigest()[:8]}"
 
 
 def write_table(task: Assignment, rows: list[tuple[Student, Grade, str]], path: Path) -> None:
@@ -168,7 +202,7 @@ def write_table(task: Assignment, rows: list[tuple[Student, Grade, str]], path: 
     head = ["student", "name", "status", f"points (of {total})", *auto, *opens]
     scratch = path.with_suffix(".tmp")
     # With its mark, since a spreadsheet takes other files for the computer's own encoding.
-    with scratch.open("w", newline="", encoding="utf-8-sig") as file:
+    with scratch.open("w", newline="", encoding="utf-8-sig", errors="replace") as file:
         table = csv.writer(file)
         table.writerow([*head, "seconds", "remarks", "file"])
         for student, found, name in rows:
@@ -181,9 +215,13 @@ def write_table(task: Assignment, rows: list[tuple[Student, Grade, str]], path: 
     os.replace(scratch, path)
 
 
+# Some spreadsheets take wide signs, too, and in some countries a semicolon parts the columns.
+_FORMULA = re.compile("(^|[;\t\r\n])(?=\\s*[=+@\uff1d\uff0b\uff0d\uff20-])")
+
+
 def _harmless(cell):
-    """Return `cell` so that no spreadsheet takes it for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in "=+-@\t\r" and cell else cell
+    """Return `cell` so that no spreadsheet takes it, or a part of it, for a formula."""
+    return _FORMULA.sub(r"\1'", cell) if isinstance(cell, str) else cell
 
 
 def write_pages(task: Assignment, rows: list[tuple[Student, Grade, str]], folder: Path) -> None:
@@ -192,7 +230,9 @@ def write_pages(task: Assignment, rows: list[tuple[Student, Grade, str]], folder
     for student, found, name in rows:
         if student.number:
             page = _template().render(task=task, student=student, grade=found, file=name)
-            (folder / f"{file_name(student)}.html").write_text(page, encoding="utf-8")
+            # Half of a sign, which JSON and names of files can hold, is no text.
+            data = page.encode("utf-8", "replace")
+            (folder / f"{file_name(student)}.html").write_bytes(data)
 
 
 @cache

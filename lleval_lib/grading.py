@@ -17,12 +17,13 @@ from importlib import resources
 from pathlib import Path
 
 from .assignments import UNANSWERED, Assignment, named_student
-from .grading_arrange import Arranged, Submitted, arrange, drawn_for, known_cell, step, typed
+from .grading_arrange import Arranged, Submitted, arrange, drawn_for, known_cells, step, typed
 from .sandbox import Isolated, run_isolated
 
 CELL_SECONDS = 60
 SECONDS = 300
 MEMORY = 3_000  # megabytes
+_LINES = 10_000  # of an answer; an honest one has a few hundred
 _NOTEBOOK = "/submitted.ipynb"
 _SOLVED = "the teacher's own notebook"
 
@@ -89,7 +90,7 @@ def typed_number(path: Path) -> str:
     """Return the student number typed into the notebook at `path`, or ""."""
     try:
         return next(filter(None, (typed(cell.source) for cell in read_submission(path))), "")
-    except ValueError:
+    except (ValueError, OSError):
         return ""
 
 
@@ -169,10 +170,18 @@ def same(said, right, within: float = 0.0) -> bool:
             and all(same(a, b, within) for a, b in zip(said, right, strict=True))
         )
     if isinstance(right, dict):
-        return isinstance(said, dict) and all(
-            same(said.get(part), right[part], within) for part in ("keys", "values")
-        )
+        return isinstance(said, dict) and same(_pairs(said), _pairs(right), within)
     return type(said) is type(right) and said == right
+
+
+def _pairs(plain: dict) -> list:
+    """Return the entries of a dictionary that `plain` describes, in an order that is its own."""
+    keys, values = plain.get("keys"), plain.get("values")
+    if not isinstance(keys, list) or not isinstance(values, list) or len(keys) != len(values):
+        return [None]
+    return sorted(
+        ([k, v] for k, v in zip(keys, values, strict=True)), key=lambda pair: _shown(pair[0])
+    )
 
 
 def _close(said: float, right: float, within: float) -> bool:
@@ -205,7 +214,7 @@ def _inside(job: dict, seconds: float, notebook: Path | None = None) -> Isolated
 def _lines(done: Isolated) -> list[dict]:
     """Return the lines of the answer that are such; a submission may have written others."""
     lines = []
-    for line in done.answer.splitlines():
+    for line in done.answer.split(b"\n", _LINES)[:_LINES]:
         try:
             found = json.loads(line)
         except (ValueError, RecursionError):
@@ -222,7 +231,7 @@ def _other_assignment(assignment: Assignment, cells: list[Submitted]) -> str | N
     drawn = drawn_for(cells)
     if drawn and assignment.name not in drawn:
         return f"this is another assignment ({', '.join(sorted(drawn))})"
-    known = [known_cell(assignment, cell) for cell in cells]
+    known = known_cells(assignment, cells)
     if not drawn and not any(c and c.role in ("given", "check", "answer") for c in known):
         return f"no cell of {assignment.name} was found in it"
     return None
@@ -231,7 +240,7 @@ def _other_assignment(assignment: Assignment, cells: list[Submitted]) -> str | N
 def _questions(
     assignment: Assignment, lines: list[dict], right: dict[str, list], arranged: Arranged
 ) -> dict[str, Answered]:
-    problems = {line["cell"]: line.get("error") for line in lines if "cell" in line}
+    problems = {_cut(line["cell"]): line.get("error") for line in lines if "cell" in line}
     found = {}
     for name, tests in assignment.tests.items():
         question = name.removesuffix("-check")
@@ -261,15 +270,23 @@ def _claimed(lines: list[dict], name: str, number: int) -> dict:
         claims = [c for c in lines if c.get("ask") == asked and c.get("number") == number]
         if claims and "value" in claims[0]:
             return claims[0]
-    return {"error": str(claims[0]["error"])} if claims and "error" in claims[0] else _NOTHING
+    return {"error": _cut(claims[0]["error"])} if claims and "error" in claims[0] else _NOTHING
 
 
 _NOTHING = {"error": "the notebook ended before this was asked"}
 
 
 def _shown(value) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 200 else f"{text[:200]} …"
+    try:
+        return _cut(json.dumps(value, ensure_ascii=False), 200)
+    except RecursionError:  # a submission wrote it, past `plain`
+        return "a value that is nested too deeply"
+
+
+def _cut(said, length: int = 500) -> str:
+    """Return `said`, which a submission can have written, as a text that a page can hold."""
+    text = said if isinstance(said, str) else _shown(said)
+    return text if len(text) <= length else f"{text[:length]} …"
 
 
 def _problem(question: str, check: str, problems: dict, arranged: Arranged) -> str | None:
@@ -277,7 +294,7 @@ def _problem(question: str, check: str, problems: dict, arranged: Arranged) -> s
         if name == question and _unanswered(arranged.sources.get(name, "")):
             return "not answered"
         if problems.get(name):
-            return _explained(name, str(problems[name]), arranged)
+            return _explained(name, _cut(problems[name]), arranged)
     return None
 
 
@@ -292,7 +309,7 @@ def _explained(name: str, problem: str, arranged: Arranged) -> str:
         return problem
     names = list(arranged.sources)
     later = names[names.index(name) + 1 :] if name in names else []
-    defines = re.compile(rf"^\s*(?:def |class )?{lacking[1]}\b\s*[=(:,]", re.M)
+    defines = re.compile(rf"^[ \t]*(?:def |class )?{lacking[1]}\b[ \t]*[=(:,]", re.M)
     where = [other for other in later if defines.search(arranged.sources[other])]
     if not where:
         return problem
@@ -304,7 +321,7 @@ def _explained(name: str, problem: str, arranged: Arranged) -> str:
 
 def _remarks(done: Isolated, lines: list[dict], arranged: Arranged) -> list[str]:
     remarks = []
-    begun = [str(line["begins"]) for line in lines if "begins" in line]
+    begun = [_cut(line["begins"], 100) for line in lines if "begins" in line]
     if not any("done" in line for line in lines):
         where = f" in cell {begun[-1]}" if begun else ""
         why = "It left Python itself." if done.ending == "finished" else done.why

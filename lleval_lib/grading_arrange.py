@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from .assignments import Assignment, Cell, named_student, visible, without_solution
+from .variants import plain_name
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,12 @@ def arrange(assignment: Assignment, cells: list[Submitted], course: str, student
     A cell is known by nbgrader's name for it, else by its id, else by its text. Cells that a
     student added stay behind the one that they follow.
     """
-    known = [known_cell(assignment, cell) for cell in cells]
+    known = known_cells(assignment, cells)
     arranged = Arranged([], {}, _matching_remarks(assignment, cells, known), {})
     for submitted, cell, last in _placed(assignment, cells, known):
         if cell and cell.kind == "code" and cell.role != "answer":
             if cell.name not in arranged.sources:
-                arranged.remarks.extend(_restored(cell, submitted, student))
+                arranged.remarks.extend(_restored(cell, submitted, course, student))
                 source = named_student(cell.source, course, student)
                 arranged.sources[cell.name] = source
                 arranged.steps.append(step(assignment, cell, source))
@@ -56,7 +57,8 @@ def _placed(
 ) -> list[tuple[Submitted | None, Cell | None, Cell | None]]:
     """Return each cell, what it is, and what it belongs to, in the assignment's order."""
     place = {cell.name: i for i, cell in enumerate(assignment.cells)}
-    missing = [cell for cell in assignment.cells if cell.name not in _names(known)]
+    found = set(_names(known))
+    missing = [cell for cell in assignment.cells if cell.name not in found]
     at = -1
     placed: list[tuple[int, Submitted | None, Cell | None]] = []
     for submitted, cell in zip(cells, known, strict=True):
@@ -81,19 +83,19 @@ def step(assignment: Assignment, cell: Cell, source: str) -> dict:
     return {"name": cell.name, "source": visible(source), "asks": asks}
 
 
-def known_cell(assignment: Assignment, submitted: Submitted) -> Cell | None:
-    """Return the cell of the assignment that `submitted` is, if any."""
-    for name in submitted.names:
-        for cell in assignment.cells:
-            if name in (cell.name, cell.id) and cell.kind == submitted.kind:
-                return cell
-    text = _plainly(named_student(submitted.source, "", ""))
-    alike = [
-        cell
-        for cell in assignment.cells
-        if cell.kind == submitted.kind and text and _plainly(without_solution(cell)) == text
+def known_cells(assignment: Assignment, cells: list[Submitted]) -> list[Cell | None]:
+    """Return which cell of the assignment each of `cells` is, if any."""
+    named = {(n, c.kind): c for c in reversed(assignment.cells) for n in (c.id, c.name)}
+    texts = [(_plainly(without_solution(cell)), cell.kind) for cell in assignment.cells]
+    alike = dict(zip(texts, assignment.cells, strict=True))
+    once = {text: cell for text, cell in alike.items() if text[0] and texts.count(text) == 1}
+    return [
+        next(
+            (named[name, cell.kind] for name in cell.names if (name, cell.kind) in named),
+            once.get((_plainly(named_student(cell.source, "", "")), cell.kind)),
+        )
+        for cell in cells
     ]
-    return alike[0] if len(alike) == 1 else None
 
 
 def _plainly(source: str) -> str:
@@ -127,14 +129,15 @@ def _matching_remarks(
     return remarks
 
 
-def _restored(cell: Cell, submitted: Submitted | None, student: str) -> list[str]:
+def _restored(cell: Cell, submitted: Submitted | None, course: str, student: str) -> list[str]:
     """Return what was put right in a cell that is the teacher's."""
     if submitted is None:
         return [f"the cell {cell.name} was missing and has been put back"]
     if cell.role == "student":
-        return _named(submitted.source, student)
+        return _named(submitted.source, course, student)
     if _plainly(submitted.source) not in map(_plainly, (without_solution(cell), cell.source)):
-        return [f"the cell {cell.name} had been changed and has been put back"]
+        put_back = f"the cell {cell.name} had been changed and has been put back"
+        return [f"{put_back}: what was written there did not run"]
     return []
 
 
@@ -144,15 +147,24 @@ def drawn_for(cells: list[Submitted]) -> set[str]:
     return set(re.findall(r"\bll\.variant\(\s*[\"']([^\"']+)[\"']", code))
 
 
-def typed(source: str) -> str:
-    """Return the student number that the code `source` holds, or ""."""
-    said = re.search(r"^STUDENT = [\"']([^\"'\n]*)[\"']", source, re.M)
-    return said[1].strip() if said else ""
+def typed(source: str, name: str = "STUDENT") -> str:
+    """Return the text that the code `source` gives to `name`, the student number, or ""."""
+    said = re.search(rf"^{name}[ \t]*(?::[^=\n]*)?=[ \t]*[rfu]?([\"'])(.*?)\1", source, re.M)
+    return said[2].strip() if said else ""
 
 
-def _named(source: str, student: str) -> list[str]:
-    name = typed(source)
-    if name.casefold() == student.strip().casefold():
-        return []
-    what = f"it was made as student {name!r}" if name else "no student number was typed in"
-    return [f"{what}; it was graded with the sample of {student!r}, so copied numbers fail"]
+def _named(source: str, course: str, student: str) -> list[str]:
+    """Return what to say of a submission that was made with other names than it is graded with."""
+    remarks = []
+    name, their = typed(source), typed(source, "COURSE")
+    if plain_name(name) != plain_name(student):
+        what = f"it was made as student {name!r}" if name else "no student number was typed in"
+        remarks.append(
+            f"{what}; it was graded with the sample of {student!r}, so copied numbers fail"
+        )
+    if plain_name(their) != plain_name(course):
+        remarks.append(
+            f"it was made for the course {their!r} and graded for {course!r}, where the samples "
+            "are others: if all submissions say this, grade with the --course of their notebooks"
+        )
+    return remarks

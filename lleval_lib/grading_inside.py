@@ -10,7 +10,6 @@ import builtins
 import json
 import linecache
 import os
-import re
 import signal
 import sys
 import traceback
@@ -80,7 +79,8 @@ def run(steps, seconds, tell):
     # A module of their own: a student may well call a function `run` or `read`.
     sys.modules["__main__"] = module = types.ModuleType("__main__")
     space = vars(module)
-    space |= {"__builtins__": builtins, "display": lambda *_: None, "get_ipython": _NoIPython}
+    space |= {"__builtins__": builtins, "display": lambda *_, **__: None}
+    space["get_ipython"] = lambda: _NoIPython(space)
     for step in steps:
         tell({"begins": step["name"]})
         if "source" in step:
@@ -92,7 +92,21 @@ def run(steps, seconds, tell):
 
 
 class _NoIPython:
-    """Magics and shell commands mean nothing while grading; they are passed over."""
+    """Magics and shell commands mean nothing while grading; but what ``%%time`` times is run."""
+
+    def __init__(self, space):
+        self._space = space
+
+    def run_line_magic(self, name, line, *_, **__):
+        if name == "time":
+            _run_cell("%time", line, self._space)
+
+    def run_cell_magic(self, name, line, cell):
+        if name in ("time", "capture"):
+            _run_cell(f"%%{name}", cell, self._space)
+
+    def getoutput(self, *_, **__):
+        return []
 
     def __getattr__(self, name):
         return lambda *arguments, **named: None
@@ -137,19 +151,25 @@ def _sentence(error):
 
 
 def _run_cell(name, source, space):
-    if re.search(r"^\s*[%!]|\?\s*$", source, re.M):
+    file = f"<cell {name}>"
+    try:
+        code = _compiled(source, file)
+    except SyntaxError:
         from IPython.core.inputtransformer2 import TransformerManager
 
         source = TransformerManager().transform_cell(source)
-    file = f"<cell {name}>"
+        code = _compiled(source, file)
     linecache.cache[file] = (len(source), None, source.splitlines(True), file)
-    # A notebook allows await at the top of a cell.
-    code = compile(source, file, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     result = eval(code, space)
     if hasattr(result, "__await__"):
         import asyncio
 
         asyncio.run(_awaited(result))
+
+
+def _compiled(source, file):
+    # A notebook allows await at the top of a cell.
+    return compile(source, file, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
 async def _awaited(result):

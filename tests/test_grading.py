@@ -4,12 +4,13 @@ import copy
 import csv
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 from assignment import ANSWERS, NAME, TOTAL, at, cell, changed, handed_in, teachers
 
-from lleval_lib import grading, grading_inside
+from lleval_lib import gradebook, grading, grading_inside
 from lleval_lib.assignments import read_assignment, student_version
 from lleval_lib.gradebook import grade_all
 from lleval_lib.grading import grade, right_values, same
@@ -356,6 +357,45 @@ def test_an_attack_is_reported_and_ends(graded, path, name, monkeypatch):
     assert said in " ".join([*found.remarks, found.questions["q3"].problem or ""])
 
 
+# Lines that a submission writes into the answer, past the runner: Python of its cell.
+CLAIMS = {
+    "a cell that is a list": """b'{"cell": []}'""",
+    "a cell that is nested": """b'{"cell": ' + 993 * b"[" + 993 * b"]" + b'}'""",
+    "a value that is nested": """ask + b'"value": ' + 993 * b"[" + 993 * b"]" + b'}'""",
+    "an error that is an object": """ask + b'"error": {"a": []}}'""",
+    "a long error": """ask + b'"error": "' + 1_000_000 * b"x" + b'"}'""",
+    "a long beginning": """b'{"begins": "' + 1_000_000 * b"x" + b'"}'""",
+    "half of a sign": r"""ask + b'"value": "\ud800"}'""",
+    "a question that is a list": """b'{"ask": [], "number": {}, "value": 1}'""",
+    "no UTF-8": r"""b"\xff\xfe\x00{}" """,
+    "many": r"""6_000_000 * b"{}\n" """,
+}
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_odd_claims_break_and_slow_nothing(graded, path, name):
+    cell = f"""
+        import os
+        ask = b'{{"ask": "q1-check", "number": 0, '
+        left = b"\\n" + {CLAIMS[name]} + b"\\n"
+        while left:
+            left = left[os.write(3, left):]
+        os._exit(0)
+    """
+    began = time.process_time()
+    found = graded(handed_in(path, q1=cell))
+    assert time.process_time() - began < 5
+    assert found.status == "graded"
+    assert found.earned == 0
+    assert len(str(found)) < 5_000
+
+
+def test_many_empty_lines_slow_nothing(graded, path):
+    began = time.process_time()
+    graded(handed_in(path, q1="mean = lacking", q3="1" + 200_000 * "\n" + "1"))
+    assert time.process_time() - began < 5
+
+
 def test_what_comes_first_is_not_lost(graded, path):
     found = graded(handed_in(path, q2="import os\nos._exit(0)"))
     assert points(found) == {"q1": 2, "q2": 0, "q3": 0}
@@ -503,12 +543,40 @@ def test_cells_in_another_order_or_number(graded, path, name):
     assert said in " ".join(found.remarks)
 
 
+NOTEBOOKS_OWN = {
+    "cell timed": "%%time\nmean = scores.mean()",
+    "line timed": "import numpy\n%time mean = scores.mean()",
+    "output captured": "%%capture out\nmean = scores.mean()",
+    "shell's output": "files = !ls\nmean = scores.mean()",
+    "shown with options": "display(scores, display_id=True)\nmean = scores.mean()",
+    "a lot printed": "for i in range(200_000): print('loss', i)\nmean = scores.mean()",
+    "awaited": "import asyncio\nawait asyncio.sleep(0)\nmean = scores.mean()",
+    "a question as a comment": "mean = scores.mean()  # right?",
+}
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS_OWN)
+def test_what_only_a_notebook_understands_costs_nothing(graded, path, name):
+    assert points(graded(handed_in(path, q1=NOTEBOOKS_OWN[name]))) == ALL
+
+
+def test_twenty_thousand_cells_slow_nothing(graded, path):
+    def more(cells):
+        return cells + [cell(f"mean = {i}", id=f"z{i}") for i in range(20_000)]
+
+    notebook = changed(handed_in(path), more)
+    began = time.process_time()
+    assert points(graded(notebook)) == ALL
+    assert time.process_time() - began < 5
+
+
 def test_a_changed_check_is_put_back(graded, path):
     notebook = handed_in(path, q1="mean = 2.0")
     at(notebook, "q1-check")["source"] = "mean = scores.mean()"
     found = graded(notebook)
     assert points(found) == ALL | {"q1": 0}
-    assert "the cell q1-check had been changed and has been put back" in found.remarks
+    (remark,) = found.remarks
+    assert remark.startswith("the cell q1-check had been changed and has been put back")
     assert "between 0 and 1" in found.questions["q1"].problem
 
 
@@ -517,7 +585,8 @@ def test_changed_data_are_put_back(graded, path):
     at(notebook, "data")["source"] = "import numpy as np\nscores = np.ones(4)"
     found = graded(notebook)
     assert points(found) == ALL
-    assert "the cell data had been changed and has been put back" in found.remarks
+    (remark,) = found.remarks
+    assert remark.startswith("the cell data had been changed and has been put back")
 
 
 def test_cells_that_must_run_out_of_order(graded, path):
@@ -553,6 +622,23 @@ def test_another_students_code_has_its_own_numbers(graded, path):
     found = graded(handed_in(path, student="s2"))
     assert points(found) == ALL
     assert any("copied numbers fail" in remark for remark in found.remarks)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["STUDENT='s1'", 'STUDENT: str = "s1"', 'STUDENT = f"s1"  # 学号', 'STUDENT = " S1 "',
+     'STUDENT = "\uff53\uff11"'],
+)  # fmt: skip
+def test_a_number_may_be_typed_in_any_form(graded, path, line):
+    notebook = handed_in(path)
+    at(notebook, "student")["source"] = f'{line}\nCOURSE = ""'
+    assert graded(notebook).remarks == ()
+
+
+def test_another_course_is_said(graded, path):
+    notebook = handed_in(path)
+    at(notebook, "student")["source"] = 'STUDENT = "s1"\nCOURSE = "spring"'
+    assert "made for the course 'spring' and graded for ''" in " ".join(graded(notebook).remarks)
 
 
 def test_variants_depend_on_the_course(task):
@@ -601,6 +687,9 @@ def test_a_teachers_mistake_is_said(path, tmp_path):
         ([1, 2, 3], [1, 2], 0, False),
         ({"keys": ["a"], "values": [1]}, {"keys": ["a"], "values": [1]}, 0, True),
         ({"keys": ["b"], "values": [1]}, {"keys": ["a"], "values": [1]}, 0, False),
+        ({"keys": [2, 1], "values": [3, 4]}, {"keys": [1.0, 2.0], "values": [4, 3]}, 0, True),
+        ({"keys": [2, 1], "values": [3, 4]}, {"keys": [1, 2], "values": [3, 4]}, 0, False),
+        ({"keys": 1, "values": [1]}, {"keys": [], "values": []}, 0, False),
         ([], {}, 0, False),
         (10**400, 0.5, 1, False),
     ],
@@ -699,6 +788,46 @@ def test_code_of_the_page_is_text(path, tmp_path):
     page = Path(tmp_path / "out" / "feedback" / "s1.html").read_text()
     for tag in ("<script", "<img", "<b>"):
         assert tag not in page
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("=1+1", "'=1+1"),
+        ("\t@x", "'\t'@x"),
+        ("\uff1d1", "'\uff1d1"),
+        ("s1;=cmd|x.ipynb", "s1;'=cmd|x.ipynb"),
+        ("a-b; c = 1", "a-b; c = 1"),
+        (3, 3),
+    ],
+)
+def test_no_cell_of_the_table_is_a_formula(text, written):
+    assert gradebook._harmless(text) == written
+
+
+def test_one_odd_student_stops_no_other(path, tmp_path):
+    notebook = json.loads(path.read_text())
+    at(notebook, "data")["source"] += '\nassert STUDENT != "s2"'
+    own = tmp_path / path.name
+    own.write_text(json.dumps(notebook))
+    handed = tmp_path / "handed"
+    handed.mkdir()
+    half = handed_in(path)
+    at(half, "open")["source"] = "\ud800"
+    (handed / "s1.ipynb").write_text(json.dumps(half))
+    (handed / "s2.ipynb").write_text(json.dumps(handed_in(path, student="s2")))
+    (handed / "s3.py").write_text("mean = 1")
+    people = roster(tmp_path, [("s1", ""), ("s2", ""), ("s3", "")])
+    grade_all(handed, own, people, tmp_path / "out")
+    # A run that the computer's end cut short leaves a file that is not whole.
+    (tmp_path / "out" / "state" / "s1.json").write_text("{")
+    grade_all(handed, own, people, tmp_path / "out")
+    found = table(tmp_path / "out")
+    assert found["s1"][f"points (of {TOTAL})"] == str(TOTAL)
+    assert "fails for student 's2'" in found["s2"]["status"]
+    assert "is no notebook" in found["s3"]["status"]
+    assert found["s3"]["file"] == "s3.py"
+    assert len(list((tmp_path / "out" / "feedback").iterdir())) == 3
 
 
 def test_help_shows_the_command():

@@ -1,10 +1,11 @@
 """Who handed in which file: the names that platforms give, and those that fool a reader."""
 
+import os
 import zipfile
 
 import pytest
 
-from lleval_lib.submissions import Student, find_notebooks, match, read_roster
+from lleval_lib.submissions import Student, find_notebooks, match, other_files, read_roster
 
 STUDENTS = [
     Student("s1", "Ada Byron", {}),
@@ -79,6 +80,13 @@ def test_the_newest_comes_first():
     assert found["s1"] == names[::-1]
 
 
+def test_whom_the_platform_names_comes_before_whom_a_file_names():
+    own = "Ada Byron_5_assignsubmission_file_/x.ipynb"
+    foreign = "Somebody_9_assignsubmission_file_/Ada Byron - x.ipynb"
+    found, _ = match(STUDENTS, [foreign, own], "1_score", lambda name: "")
+    assert found["s1"] == [own, foreign]
+
+
 def csv_file(tmp_path, text):
     path = tmp_path / "students.csv"
     path.write_bytes(text.encode("utf-8-sig"))
@@ -99,13 +107,63 @@ def test_a_roster(tmp_path, sign):
     ("text", "said"),
     [
         ("name,id\nAda,1\n", "no column student .* it has name, id"),
-        ("student,name\ns1,a\nS1,b\n", "'s1' more than once"),
+        ("student,name\ns1,a\nS1,b\n", "'S1' more than once"),
         ("student,name\n,a\ns1,b\n", "empty"),
+        ("student,name\ns1,Byron, Ada\n", "line 2: it has 3 columns, the first line 2"),
+        ("", "no column student .* it has nothing"),
     ],
 )
 def test_a_bad_roster(tmp_path, text, said):
     with pytest.raises(ValueError, match=said):
         read_roster(csv_file(tmp_path, text))
+
+
+@pytest.mark.parametrize("text", ["student\ns1\ns2\n", "student,name\n\ns1\ns2,\n,\n,,\n"])
+def test_a_roster_of_numbers_alone_and_with_empty_lines(tmp_path, text):
+    assert [student.number for student in read_roster(csv_file(tmp_path, text))] == ["s1", "s2"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "gbk"])
+def test_a_roster_in_another_encoding(tmp_path, encoding):
+    path = tmp_path / "students.csv"
+    path.write_bytes("student,name\ns1,王小明\n".encode(encoding))
+    with pytest.raises(ValueError, match="is not a text in UTF-8: save it"):
+        read_roster(path)
+
+
+def test_what_is_no_notebook(tmp_path):
+    for name in ("s1.py", "a/s2.ipynb.txt", "s3.zip", "s4.ipynb"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    names = ["a/s2.ipynb.txt", "s1.py", "s3.zip"]
+    assert other_files(tmp_path) == names
+    archive = tmp_path / "all.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        for name in [*names, "s4.ipynb"]:
+            packed.writestr(name, "")
+    assert other_files(archive) == names
+
+
+def test_a_name_whose_bytes_are_no_text(tmp_path):
+    os.close(os.open(os.fsencode(tmp_path) + "/王_s1.ipynb".encode("gbk"), os.O_CREAT))
+    (name,) = find_notebooks(tmp_path, tmp_path / "s")
+    assert name.encode("utf-8").endswith(b"_s1.ipynb")
+
+
+def test_what_a_mac_adds(tmp_path):
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.writestr("s1.ipynb", "{}")
+        archive.writestr("__MACOSX/._s1.ipynb", "Mac OS X")
+    assert list(find_notebooks(tmp_path / "all.zip", tmp_path / "scratch")) == ["s1.ipynb"]
+
+
+def test_a_broken_zip_is_named(tmp_path):
+    path = tmp_path / "all.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("s1.ipynb", "{}")
+    path.write_bytes(path.read_bytes().replace(b"{}", b"[]"))
+    with pytest.raises(ValueError, match=r"s1.ipynb cannot be unpacked .*name the folder"):
+        find_notebooks(path, tmp_path / "scratch")
 
 
 def test_notebooks_of_a_folder(tmp_path):
