@@ -33,14 +33,18 @@ def test_there_are_six():
 @assignment
 def test_a_student_version_holds_no_answer(path):
     text = student_version(path)
-    given = "\n".join(sources(text))
+    answerable = "\n".join(
+        source
+        for cell, source in zip(read_assignment(path).cells, sources(text), strict=True)
+        if cell.role != "given"
+    )
     secret = "\n".join(
         block
         for source in sources(path.read_text(encoding="utf-8"))
         for block in [*SOLUTION.findall(source), *HIDDEN.findall(source)]
     )
     for line in filter(_telling, secret.splitlines()):
-        assert line.strip() not in given, line
+        assert line.strip() not in answerable, line
     for word in ("SOLUTION", "HIDDEN TESTS", "outputs_of"):
         assert word not in text
     assert all(not cell.get("outputs") for cell in json.loads(text)["cells"])
