@@ -230,7 +230,9 @@ def _other_assignment(assignment: Assignment, cells: list[Submitted]) -> str | N
         return "the notebook has no code"
     drawn = drawn_for(cells)
     if drawn and assignment.name not in drawn:
-        return f"this is another assignment ({', '.join(sorted(drawn))})"
+        # An assignment may draw twice, for "3_parameter_efficiency" and for that with ", sizes".
+        names = sorted({name.partition(",")[0] for name in drawn})
+        return f"this is another assignment ({', '.join(names)})"
     known = known_cells(assignment, cells)
     if not drawn and not any(c and c.role in ("given", "check", "answer") for c in known):
         return f"no cell of {assignment.name} was found in it"

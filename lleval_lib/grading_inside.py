@@ -154,11 +154,14 @@ def _run_cell(name, source, space):
     file = f"<cell {name}>"
     try:
         code = _compiled(source, file)
-    except SyntaxError:
+    except SyntaxError as plainly:
         from IPython.core.inputtransformer2 import TransformerManager
 
-        source = TransformerManager().transform_cell(source)
-        code = _compiled(source, file)
+        try:
+            source = TransformerManager().transform_cell(source)
+            code = _compiled(source, file)
+        except SyntaxError:
+            raise plainly from None
     linecache.cache[file] = (len(source), None, source.splitlines(True), file)
     result = eval(code, space)
     if hasattr(result, "__await__"):

@@ -650,6 +650,12 @@ def test_variants_depend_on_the_course(task):
     assert len({value for (value,) in values}) == 6
 
 
+def test_a_syntax_error_is_said_as_python_says_it(graded, path):
+    found = graded(handed_in(path, q1="if True:\n        mean = 1\n    mean = 2\n!ls"))
+    assert "unindent does not match" in found.questions["q1"].problem
+    assert "tokenize" not in graded(handed_in(path, q1="mean = (")).questions["q1"].problem
+
+
 def test_another_assignment(graded, path):
     notebook = handed_in(path)
     at(notebook, "data")["source"] = 'import lleval_lib as ll\nrng = ll.variant("9_other", "", "")'
