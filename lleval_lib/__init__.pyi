@@ -1,4 +1,6 @@
 # The public names, one a line with its module: for lazy_loader, editors and type checkers.
+from .attempts import pass_at_k as pass_at_k
+from .attempts import pass_hat_k as pass_hat_k
 from .bootstrap import bootstrap_interval as bootstrap_interval
 from .combining import minimum_variance_weights as minimum_variance_weights
 from .combining import pool_probabilities as pool_probabilities

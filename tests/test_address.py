@@ -135,6 +135,16 @@ def test_the_set_up_cell_installs_what_is_missing(monkeypatch):
     assert command == ("pip", f'install --quiet "lleval_lib @ git+{FORK}"')
 
 
+def test_a_set_up_cell_keeps_its_optional_dependencies_when_the_address_changes(root):
+    path = root / "notebooks" / "01_x.ipynb"
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    (setup,) = [c for c in notebook["cells"] if "setup" in c["metadata"].get("tags", [])]
+    setup["metadata"]["extra"] = "applications"
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+    assert run(root, FORK).returncode == 0
+    assert f'\\"lleval_lib[applications] @ git+{FORK}\\"' in path.read_text(encoding="utf-8")
+
+
 def test_the_set_up_cell_says_what_to_do_where_the_address_is_unknown(monkeypatch):
     with pytest.raises(SystemExit, match=r"run `make address` .* push, and open this again\."):
         run_setup(address.UNKNOWN, monkeypatch, None)

@@ -50,11 +50,18 @@ def fingerprint(path):
     """Return a hash of all on which it depends whether the chapter at `path` runs on Colab."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    extra = "".join(
+        address.extra_of(cell)
+        for cell in notebook["cells"]
+        if "setup" in cell["metadata"].get("tags", [])
+    )
     parts = [
         fingerprints(notebook, refresh.number(path), ROOT / "lleval_lib"),
-        [address.setup_cell(URL), PREINSTALLED],
+        [address.setup_cell(URL, extra), PREINSTALLED],
         [project["project"]["dependencies"], project["tool"]["setuptools"]],
     ]
+    if extra:
+        parts.append(project["project"]["optional-dependencies"][extra])
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -180,7 +187,7 @@ def test_a_chapter_runs_alone_on_colab(path, tmp_path, request):
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
         if "setup" in cell.metadata.get("tags", []):
-            cell.source = address.setup_cell(URL)
+            cell.source = address.setup_cell(URL, address.extra_of(cell))
     NotebookClient(
         notebook,
         timeout=600,

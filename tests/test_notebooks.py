@@ -72,7 +72,9 @@ def test_a_chapter_opens_in_colab_and_installs_the_library_there(path):
     notebook = read(path)
     assert address.badge(URL, BRANCH, f"notebooks/{path.name}") in prose(notebook)[0].source
     setups = [cell for cell in code(notebook) if "setup" in cell.metadata.get("tags", [])]
-    assert [cell.source for cell in setups] == [address.setup_cell(URL)]
+    assert [cell.source for cell in setups] == [
+        address.setup_cell(URL, address.extra_of(cell)) for cell in setups[:1]
+    ]
     assert setups[0].id == code(notebook)[0].id, "the set-up cell comes first"
     assert "hide-input" in setups[0].metadata.tags, "its code is for Colab, not for the page"
 

@@ -26,7 +26,7 @@ import importlib.util
 
 if importlib.util.find_spec("lleval_lib") is None:
 """
-INSTALL = '    %pip install --quiet "lleval_lib @ git+{url}"'
+INSTALL = '    %pip install --quiet "lleval_lib{extra} @ git+{url}"'
 NO_ADDRESS = """\
     raise SystemExit(
         "This copy of the book does not know its address: run "
@@ -37,7 +37,8 @@ _HOST = r"(?:https://(?:[^@/\s]+@)?|(?:ssh://)?git@)github\.com[/:]"
 _NAME = r"[\w-]+/[\w.-]*[\w-]"
 # What is marked as ours is set whatever it names, so that a file that went astray comes back.
 _ADDRESS = re.compile(
-    r"(?P<before>(?P<ours>\[Open in Colab\]\(|lleval_lib @ git\+|repository-code: [\"']?)?"
+    r"(?P<before>(?P<ours>\[Open in Colab\]\(|lleval_lib(?:\[\w+\])? @ git\+"
+    r"|repository-code: [\"']?)?"
     rf"(?:https://colab\.research\.google\.com/github/|{_HOST}))(?P<name>{_NAME})"
 )
 
@@ -51,8 +52,15 @@ def read_address(config: str) -> tuple[str, str]:
     return url, branch
 
 
-def setup_cell(url: str) -> str:
-    return SETUP + (NO_ADDRESS if url == UNKNOWN else INSTALL.format(url=url))
+def setup_cell(url: str, extra: str = "") -> str:
+    """Return the set-up cell; `extra` names optional dependencies, as pyproject.toml does."""
+    wanted = f"[{extra}]" if extra else ""
+    return SETUP + (NO_ADDRESS if url == UNKNOWN else INSTALL.format(url=url, extra=wanted))
+
+
+def extra_of(cell: dict) -> str:
+    """Return the optional dependencies that the set-up cell of a chapter has in its metadata."""
+    return cell["metadata"].get("extra", "")
 
 
 def badge(url: str, branch: str, path: str) -> str:
@@ -123,7 +131,7 @@ def _with_setup(text: str, url: str) -> str:
     notebook = json.loads(text)
     for cell in notebook["cells"]:
         if "setup" in cell["metadata"].get("tags", []):
-            cell["source"] = setup_cell(url).splitlines(keepends=True)
+            cell["source"] = setup_cell(url, extra_of(cell)).splitlines(keepends=True)
     return json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
