@@ -4,10 +4,10 @@ For chapter 24: may generated items be used? The text is the human summary of th
 the approach of a paper of ACLSum. After two examples SmolLM2 writes a question, then its answer,
 then a wrong answer, greedily, each up to the end of the line. The item has these two options. The
 takers choose one: SmolLM2 by the likelihood of the option, with the text or without it; MiniLM by
-the nearest vector; and rules that look at words or lengths. `flaw` is what one reader found wrong
-when he read the item beside the text, before the takers' answers were there: "no key" (the key is
-not an answer that the text supports), "two keys" (the wrong answer is right too), "same" (both
-options say the same), "no question" (it cannot be answered from the text), or nothing.
+the nearest vector; and rules that look at words or lengths. `flaw` is what one reader, a language
+model, found wrong when it read the item beside the text, before the takers' answers were there:
+"same" (both options say the same), "no key" (the text does not support the key), "no question" (it
+cannot be answered from the text, or not be understood), or nothing.
 """
 
 from functools import cache
@@ -33,7 +33,20 @@ Wrong answer: how sweet the nectar is
 
 """
 PARTS = ("Question", "Right answer", "Wrong answer")
-FLAWS: dict[str, str] = {}
+FLAWS = {
+    "2022.naacl-main.154": "no key",
+    "N10-1002": "no key",
+    "P12-1106": "no key",
+    "D19-1367": "no key",
+    "W96-0213": "no question",
+    "2020.aacl-main.67": "no question",
+    "D07-1034": "no question",
+    "P15-1168": "no question",
+    "2022.acl-long.30": "no question",
+    "2020.emnlp-main.298": "no question",
+    "D19-1547": "same",
+    "2021.emnlp-main.424": "same",
+}
 SYSTEMS = (
     "smollm2 with text",
     "smollm2 with examples",
@@ -86,6 +99,7 @@ def build(system: str) -> pd.DataFrame:
     table = items()
     right, wrong = values(system, table).T
     score = np.where(np.isclose(right, wrong), 0.5, right > wrong)
+    same = table.right.str.lower() == table.wrong.str.lower()
     chosen = np.where(score == 1, table.right, table.wrong)
     return pd.DataFrame(
         {
@@ -100,7 +114,7 @@ def build(system: str) -> pd.DataFrame:
             "loglik": np.nan,
             "question": table.question,
             "wrong": table.wrong,
-            "flaw": table.item_id.map(FLAWS).fillna(""),
+            "flaw": np.where(same, "same", table.item_id.map(FLAWS).fillna("")),
         }
     )
 

@@ -222,7 +222,7 @@ def _maximised(right, asked, a, d, nodes) -> tuple[np.ndarray, np.ndarray]:
 
 def _sandwich(y, asked, a, d, nodes, posterior, groups, n_clusters) -> np.ndarray:
     """Return the covariance of (a, d): inverse information around the scores' cross products."""
-    n, size = y.shape
+    size = y.shape[1]
     p = expit(np.multiply.outer(nodes, a) + d)
     mean_p, mean_tp = posterior @ p, posterior @ (p * nodes[:, None])
     theta = (posterior @ nodes)[:, None]
