@@ -15,6 +15,7 @@ from .datasets.easy_vqa import load_easy_vqa as load_easy_vqa
 from .datasets.mmlu import load_mmlu_dev as load_mmlu_dev
 from .datasets.reviews import load_plots as load_plots
 from .datasets.reviews import load_reviews as load_reviews
+from .datasets.swedish_sat import load_swedish_sat as load_swedish_sat
 from .exercises import check as check
 from .fetching import fetch as fetch
 from .fusion import Fused as Fused
@@ -25,6 +26,10 @@ from .intervals import macro_interval as macro_interval
 from .intervals import mean_interval as mean_interval
 from .intervals import proportion_interval as proportion_interval
 from .intervals import ratio_interval as ratio_interval
+from .item_response import ItemModel as ItemModel
+from .item_response import ability as ability
+from .item_response import fit_2pl as fit_2pl
+from .item_response import information as information
 from .latency import latency as latency
 from .logs_every_eval_ever import read_every_eval_ever as read_every_eval_ever
 from .logs_every_eval_ever_write import write_every_eval_ever as write_every_eval_ever

@@ -361,6 +361,33 @@ def test_one_judge_has_its_columns_misfiled():
     assert odd.human_agreement.item() == pytest.approx(0.337, abs=0.0005)
 
 
+@pytest.mark.parametrize(
+    ("part", "omitted", "mean"), [("quantitative", 4_104, 45.55), ("verbal", 1_025, 44.91)]
+)
+def test_the_swedish_sat(part, omitted, mean):
+    chosen, key = ll.load_swedish_sat(part)
+    assert chosen.shape == (5_000, 80)
+    assert chosen.isna().sum().sum() == omitted
+    assert set(np.unique(chosen.to_numpy()[chosen.notna()])) == {1, 2, 3, 4, 5}
+    assert key.between(1, 5).all()
+    assert key.index.equals(chosen.columns)
+    total = (chosen == key).sum(axis=1)
+    assert total.mean() == pytest.approx(mean, abs=0.01)
+
+
+def test_the_two_parts_of_the_swedish_sat_are_of_other_people():
+    """irtorch puts them side by side as one test of 160 items; their totals are unrelated."""
+    totals = [
+        (t == key).sum(axis=1) for t, key in map(ll.load_swedish_sat, ("quantitative", "verbal"))
+    ]
+    assert abs(np.corrcoef(totals)[0, 1]) < 0.03
+
+
+def test_there_is_no_third_part():
+    with pytest.raises(ValueError, match="part"):
+        ll.load_swedish_sat("spatial")
+
+
 def test_a_count_that_differs_is_an_error():
     with pytest.raises(ValueError, match="things: found 2 rows, expected 1,000"):
         counted(pd.DataFrame({"x": [1, 2]}), 1_000, "things")
@@ -377,6 +404,7 @@ def test_a_count_that_differs_is_an_error():
         ll.load_aclsum,
         ll.load_alpaca_eval,
         ll.load_alpaca_judges,
+        ll.load_swedish_sat,
     ],
 )
 def test_a_loader_states_source_and_licence(load):

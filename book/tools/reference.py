@@ -28,6 +28,7 @@ SECTIONS = {
         "crossval",
         "online",
         "sequential",
+        "item_response",
     ),
     "Training": ("training", "heads", "penalties", "latency"),
     "Text and images": ("fusion", "modalities", "combining"),
