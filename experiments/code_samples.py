@@ -22,7 +22,7 @@ from stories import chat, written
 
 import lleval_lib as ll
 
-PROBLEMS, SAMPLES, TOKENS, SECONDS = 20, 20, 120, 3
+PROBLEMS, SAMPLES, TOKENS, SECONDS = 16, 20, 96, 3
 TEMPERATURES = (0.2, 0.8)
 FIXED = ("solution", "constant", "none")
 SYSTEMS = (*FIXED, *(f"T {t}" for t in TEMPERATURES))

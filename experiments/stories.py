@@ -1,16 +1,19 @@
-"""SmolLM2 writes summaries and goes on with film plots, at five temperatures. Eight minutes.
+"""SmolLM2 writes summaries and goes on with film plots, at four temperatures. Five minutes.
 
 For chapter 20. "summary" asks, in the chat template, for each aspect of the abstracts of ACLSum's
-100 test papers, greedily, and keeps at most 25 words, the most that a human summary has;
+50 validation papers, greedily, and keeps at most 25 words, the most that a human summary has;
 "lead" takes the first 25 words of the abstract, "lead of human length" as many as the aspect's
 human summary has, "last" the last 25. Score: ROUGE-1 F times 100 against the human summary.
 
 A "plot" is the first 25 words of a film's plot, of `FILMS` films drawn once; SmolLM2 goes on for
 `TOKENS` tokens, without its template, `SAMPLES` times at each temperature. "human" is what the
-source says there, of which only the log-likelihood is kept. Score and `loglik` are the
-log-likelihood at temperature 1, in nats, two decimals; `tokens` and `bytes` are of the text.
+source says there, of which no text is kept; "salad" are `SALAD` words drawn from the list of the
+words of all plots. Score and `loglik` are the log-likelihood at temperature 1, in nats, two
+decimals; `tokens` and `bytes` are of the text. `near` is the cosine of the MiniLM vectors of text
+and opening, `apart` is 1 less the mean cosine of a text and the seven others of its plot.
 """
 
+import re
 from functools import cache
 
 import numpy as np
@@ -27,10 +30,11 @@ ASKED = {
     "approach": "What do the authors of this paper do?",
     "outcome": "What do the authors of this paper find?",
 }
-WORDS, FILMS, TOKENS, SAMPLES = 25, 20, 36, 8
-TEMPERATURES = (0.3, 0.7, 1.0, 1.5, 2.0)
+WORDS, FILMS, TOKENS, SAMPLES = 25, 16, 32, 8
+SALAD = 22
+TEMPERATURES = (0.3, 0.7, 1.0, 1.5)
 SUMMARIES = ("summary", "lead", "lead of human length", "last")
-SYSTEMS = (*SUMMARIES, "human", *(f"T {t}" for t in TEMPERATURES))
+SYSTEMS = (*SUMMARIES, "human", "salad", *(f"T {t}" for t in TEMPERATURES))
 
 
 def build(system: str) -> pd.DataFrame:
@@ -40,9 +44,9 @@ def build(system: str) -> pd.DataFrame:
 
 @cache
 def papers() -> pd.DataFrame:
-    """Return one item for each test paper and aspect, the human summary its target."""
+    """Return one item for each validation paper and aspect, the human summary its target."""
     table = ll.load_aclsum()
-    table = table[table.split == "test"]
+    table = table[table.split == "validation"]
     rows = [
         {
             "item_id": f"{paper}-{aspect}",
@@ -76,7 +80,7 @@ def summaries(system: str) -> pd.DataFrame:
     words = table.abstract.str.split()
     if system == "summary":
         lm = ll.load_lm()
-        texts = ll.generate(lm, asked(lm), 48)
+        texts = ll.generate(lm, asked(lm), 40)
         texts = [" ".join(text.split()[:WORDS]) for text in texts]
     elif system == "lead of human length":
         sizes = table.target.str.split().str.len()
@@ -111,35 +115,57 @@ def plots() -> pd.DataFrame:
 def stories(system: str) -> pd.DataFrame:
     lm, table = ll.load_lm(), plots()
     if system == "human":
-        pairs = [(r.opening, " " + r.target) for r in table.itertuples()]
-        # Their text is not ours to publish.
-        return one(lm, system, "sample 0", table, [text for _, text in pairs], "")
-    temperature = float(system.removeprefix("T "))
-    texts = [
-        written(lm, row.opening, SAMPLES, temperature, seed=i, most=TOKENS)
-        for i, row in enumerate(table.itertuples())
-    ]
-    return pd.concat(
-        [
-            one(lm, system, f"sample {j}", table, [t[j] for t in texts], None)
-            for j in range(SAMPLES)
+        texts = [[f" {text}"] for text in table.target]
+    elif system == "salad":
+        rng, known = np.random.default_rng(20), vocabulary()
+        texts = [[" " + " ".join(rng.choice(known, SALAD)) for _ in range(SAMPLES)] for _ in rows()]
+    else:
+        at = float(system.removeprefix("T "))
+        texts = [
+            written(lm, row.opening, SAMPLES, at, seed=i, most=TOKENS)
+            for i, row in enumerate(rows())
         ]
-    )
+    near, apart = distances(texts)
+    built = [
+        ll.make_records(
+            system,
+            f"sample {j}",
+            table.assign(target=""),
+            # What a human wrote is not ours to publish.
+            prediction="" if system == "human" else said,
+            score=logs.round(2),
+            loglik=logs.round(2),
+            tokens=[len(lm.tokenizer.encode(text, add_special_tokens=False)) for text in said],
+            bytes=[len(text.encode()) for text in said],
+            near=near[:, j],
+            apart=apart[:, j],
+        )
+        for j in range(len(texts[0]))
+        for said in [[each[j] for each in texts]]
+        for logs in [nats(lm, table.opening, said)]
+    ]
+    return pd.concat(built)
 
 
-def one(lm, system: str, task: str, table: pd.DataFrame, texts: list[str], kept) -> pd.DataFrame:
-    """Return the records of one continuation of each plot; `kept` may replace their text."""
-    logs = nats(lm, table.opening, texts)
-    return ll.make_records(
-        system,
-        task,
-        table.assign(target=""),
-        prediction=texts if kept is None else kept,
-        score=logs.round(2),
-        loglik=logs.round(2),
-        tokens=[len(lm.tokenizer.encode(text, add_special_tokens=False)) for text in texts],
-        bytes=[len(text.encode()) for text in texts],
-    )
+def rows() -> list:
+    return list(plots().itertuples())
+
+
+def vocabulary() -> list[str]:
+    """Return the words of all plots that are lower-case letters."""
+    return sorted({w for text in ll.load_plots().text for w in re.findall(r"\b[a-z]{2,}\b", text)})
+
+
+def distances(texts: list[list[str]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return `near` and `apart` of each text, shape (plots, samples), to three decimals."""
+    encoder = ll.load_encoder()
+    openings = ll.embed(encoder, plots().opening)
+    flat = ll.embed(encoder, [text for said in texts for text in said])
+    vectors = flat.reshape(len(texts), -1, flat.shape[1])
+    near = (vectors * openings[:, None]).sum(2)
+    n = vectors.shape[1]
+    cosines = (vectors @ vectors.transpose(0, 2, 1)).sum(2) - 1
+    return near.round(3), (1 - cosines / max(n - 1, 1)).round(3)
 
 
 def nats(lm: ll.LM, openings, texts) -> np.ndarray:
