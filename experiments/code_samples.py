@@ -1,4 +1,4 @@
-"""HumanEval: SmolLM2's samples, and a constant program, under two graders. A quarter of an hour.
+"""HumanEval: SmolLM2's samples, and a constant program, under two graders. Ten minutes.
 
 For chapter 20. "usual" runs a program and its tests in one process, in the sandbox. "plain" never
 lets them meet: the sandbox runs the program on the inputs of the tests, its results come back as
@@ -22,7 +22,7 @@ from stories import chat, written
 
 import lleval_lib as ll
 
-PROBLEMS, SAMPLES, TOKENS, SECONDS = 16, 20, 96, 3
+PROBLEMS, SAMPLES, TOKENS, SECONDS = 12, 20, 80, 3
 TEMPERATURES = (0.2, 0.8)
 FIXED = ("solution", "constant", "none")
 SYSTEMS = (*FIXED, *(f"T {t}" for t in TEMPERATURES))
