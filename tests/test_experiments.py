@@ -1217,7 +1217,8 @@ def test_every_program_was_graded(programs):
         if system not in code_samples.FIXED:
             table = code_samples.easy()
             assert rows.task.nunique() == code_samples.SAMPLES
-        assert (rows.groupby("task").item_id.agg(list).map(sorted) == sorted(table.item_id)).all()
+        for _, sample in rows.groupby("task"):
+            assert sample.item_id.tolist() == table.item_id.tolist()
 
 
 def test_the_inputs_of_the_tests_are_all_seen():
@@ -1229,12 +1230,12 @@ def test_the_inputs_of_the_tests_are_all_seen():
 @pytest.mark.slow
 @pytest.mark.parametrize("system", code_samples.SYSTEMS)
 def test_programs_graded_anew(programs, system):
-    problems = code_samples.problems().set_index("item_id", drop=False)
+    problems = {problem.item_id: problem for problem in code_samples.rows(code_samples.problems())}
     rows = programs[programs.system == system]
     for row in rows.sample(4, random_state=1).itertuples():
         said = row.prediction
         if system in code_samples.FIXED:
-            said = code_samples.fixed(system, problems.loc[row.item_id])
+            said = code_samples.fixed(system, problems[row.item_id])
         assert code_samples.both(row.item_id, said) == (row.score, row.usual)
 
 
