@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import time
 import tomllib
 from collections import Counter
 from copy import deepcopy
@@ -1244,3 +1245,27 @@ def test_a_program_that_cannot_be_plain_is_wrong():
     for result in ("object()", "iter([])", "float('nan')", "[[]] * 10 ** 9", "exit(0)"):
         code = f"def {problem.name}(*given):\n    return {result}\n"
         assert not code_samples.plain(problem, code)
+
+
+def test_a_program_may_return_a_kind_of_dict():
+    problem = next(p for p in code_samples.rows(code_samples.problems()) if p.name == "histogram")
+    renamed = problem.solution.replace("return dict1", "return collections.Counter(dict1)")
+    assert renamed != problem.solution
+    assert code_samples.plain(problem, f"import collections\n{problem.prompt}{renamed}")
+
+
+def test_a_program_cannot_write_its_verdict_to_the_grader_outside():
+    problem = code_samples.rows(code_samples.problems())[0]
+    rude = "import os; os.write(3, b'passed'); os._exit(0)"
+    assert code_samples.both(problem.item_id, f"```python\n{rude}\n```") == (False, True)
+
+
+def test_a_program_can_keep_neither_the_sandbox_nor_the_grader_busy():
+    problem = code_samples.rows(code_samples.problems())[0]
+    late = "\nimport atexit, time\natexit.register(time.sleep, 60)\n"
+    assert not code_samples.plain(problem, problem.prompt + problem.solution + late)
+    numbers = "','.join(str(i * (2**61 - 1)) for i in range(40_000))"
+    code = f"with open(3, 'w') as end: end.write('[{{\"set\": [' + {numbers} + ']}}]')\nexit(0)\n"
+    start = time.monotonic()
+    assert not code_samples.plain(problem, code)
+    assert time.monotonic() - start < 10
