@@ -12,6 +12,7 @@ from .datasets.alpaca_eval import load_alpaca_judges as load_alpaca_judges
 from .datasets.clips import make_clips as make_clips
 from .datasets.drug_reviews import load_drug_reviews as load_drug_reviews
 from .datasets.easy_vqa import load_easy_vqa as load_easy_vqa
+from .datasets.human_eval import load_human_eval as load_human_eval
 from .datasets.mmlu import load_mmlu_dev as load_mmlu_dev
 from .datasets.reviews import load_plots as load_plots
 from .datasets.reviews import load_reviews as load_reviews

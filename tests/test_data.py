@@ -16,11 +16,13 @@ from lleval_lib.datasets.reviews import _split_of_films
 reviews, plots, mmlu = map(cache, (ll.load_reviews, ll.load_plots, ll.load_mmlu_dev))
 aclsum, board, judges = map(cache, (ll.load_aclsum, ll.load_alpaca_eval, ll.load_alpaca_judges))
 easy_vqa, drugs = map(cache, (ll.load_easy_vqa, ll.load_drug_reviews))
+human_eval = cache(ll.load_human_eval)
 
 COLUMNS = {
     reviews: {"item_id", "film", "text", "label", "duplicate", "split"},
     plots: {"item_id", "film", "text"},
     drugs: {"item_id", "drug", "condition", "text", "label", "split"},
+    human_eval: {"item_id", "name", "prompt", "solution", "test"},
     mmlu: {"item_id", "subject", "question", "choices", "answer", "rationale"},
     aclsum: {"item_id", "paper", "split", "title", "section", "text"}
     | {"challenge", "approach", "outcome"}
@@ -283,6 +285,16 @@ def test_drug_reviews_counts():
     assert not table.text.str.contains("&#|&quot;").any()
 
 
+def test_human_eval_counts():
+    table = human_eval()
+    assert len(table) == 164
+    assert table.name.nunique() == 158
+    assert table.item_id[0] == "HumanEval/0"
+    for problem in table.itertuples():
+        assert f"def {problem.name}(" in problem.prompt
+        assert "def check(candidate)" in problem.test
+
+
 def test_aclsum_counts():
     table = aclsum()
     assert len(table) == 9_612
@@ -400,6 +412,7 @@ def test_a_count_that_differs_is_an_error():
         ll.load_plots,
         ll.load_drug_reviews,
         ll.load_easy_vqa,
+        ll.load_human_eval,
         ll.load_mmlu_dev,
         ll.load_aclsum,
         ll.load_alpaca_eval,

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import time
 import tomllib
 from collections import Counter
 from copy import deepcopy
@@ -34,6 +35,7 @@ sys.path.insert(0, str(ROOT / "experiments"))
 import aclsum  # noqa: E402
 import alpaca_errors  # noqa: E402
 import clips  # noqa: E402
+import code_samples  # noqa: E402
 import efficiency  # noqa: E402
 import forgetting  # noqa: E402
 import formats  # noqa: E402
@@ -48,6 +50,7 @@ import promises  # noqa: E402
 import pruning  # noqa: E402
 import record  # noqa: E402
 import reviews  # noqa: E402
+import stories  # noqa: E402
 import weights  # noqa: E402
 
 BY_LIKELIHOOD = [name for name, how in reviews.ASKED.items() if "written" not in how]
@@ -1209,3 +1212,107 @@ def test_an_item_written_anew_begins_as_recorded(piloted):
     first = piloted.iloc[:1]
     anew = items.written(items.texts().iloc[:1])
     assert anew.question[0][:20] == first.question.iloc[0][:20]
+
+
+# Stories, summaries and programs ------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def told():
+    return ll.load_records("stories")
+
+
+@pytest.fixture(scope="module")
+def programs():
+    return ll.load_records("code_samples")
+
+
+def test_every_teller_has_the_same_items(told):
+    assert told.system.unique().tolist() == list(stories.SYSTEMS)
+    for (system, task), rows in told.groupby(["system", "task"]):
+        table = stories.papers() if task == "summary" else stories.plots()
+        assert rows.item_id.tolist() == table.item_id.tolist(), (system, task)
+    samples = told[told.task != "summary"].groupby("system").task.nunique()
+    assert samples.drop("human").eq(stories.SAMPLES).all()
+    assert (told.prediction[told.system == "human"] == "").all()
+
+
+@pytest.mark.parametrize("system", stories.SUMMARIES)
+def test_summaries_scored_anew(told, system):
+    rows = told[told.system == system].sample(SAMPLE, random_state=1)
+    assert rows.score.tolist() == stories.rouge_1(rows.prediction, rows.target)
+    assert rows.prediction.str.split().str.len().max() <= stories.WORDS
+
+
+@pytest.mark.slow
+def test_stories_read_anew_cost_as_recorded(told, lm):
+    openings = stories.plots().set_index("item_id").opening
+    rows = told[told.system.str.startswith("T ")].sample(SAMPLE, random_state=1)
+    anew = stories.nats(lm, openings[rows.item_id], rows.prediction)
+    assert np.allclose(anew, rows["loglik"], atol=0.02)
+
+
+def test_the_salad_is_of_words_that_plots_have(told):
+    salad = told[told.system == "salad"].prediction.str.split()
+    assert (salad.str.len() == stories.SALAD).all()
+    assert set(salad.explode()) <= set(stories.vocabulary())
+
+
+def test_every_program_was_graded(programs):
+    assert programs.system.unique().tolist() == list(code_samples.SYSTEMS)
+    for system, rows in programs.groupby("system"):
+        table = code_samples.problems()
+        if system not in code_samples.FIXED:
+            table = code_samples.easy()
+            assert rows.task.nunique() == code_samples.SAMPLES
+        for _, sample in rows.groupby("task"):
+            assert sample.item_id.tolist() == table.item_id.tolist()
+
+
+def test_the_inputs_of_the_tests_are_all_seen():
+    inputs = [code_samples.inputs(item) for item in code_samples.problems().item_id]
+    assert min(map(len, inputs)) >= 1
+    assert sum(map(len, inputs)) == 1_534
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", code_samples.SYSTEMS)
+def test_programs_graded_anew(programs, system):
+    problems = {problem.item_id: problem for problem in code_samples.rows(code_samples.problems())}
+    rows = programs[programs.system == system]
+    for row in rows.sample(4, random_state=1).itertuples():
+        said = row.prediction
+        if system in code_samples.FIXED:
+            said = code_samples.fixed(system, problems[row.item_id])
+        assert code_samples.both(row.item_id, said) == (row.score, row.usual)
+
+
+def test_a_program_that_cannot_be_plain_is_wrong():
+    problem = code_samples.rows(code_samples.problems())[0]
+    for result in ("object()", "iter([])", "float('nan')", "[[]] * 10 ** 9", "exit(0)"):
+        code = f"def {problem.name}(*given):\n    return {result}\n"
+        assert not code_samples.plain(problem, code)
+
+
+def test_a_program_may_return_a_kind_of_dict():
+    problem = next(p for p in code_samples.rows(code_samples.problems()) if p.name == "histogram")
+    renamed = problem.solution.replace("return dict1", "return collections.Counter(dict1)")
+    assert renamed != problem.solution
+    assert code_samples.plain(problem, f"import collections\n{problem.prompt}{renamed}")
+
+
+def test_a_program_cannot_write_its_verdict_to_the_grader_outside():
+    problem = code_samples.rows(code_samples.problems())[0]
+    rude = "import os; os.write(3, b'passed'); os._exit(0)"
+    assert code_samples.both(problem.item_id, f"```python\n{rude}\n```") == (False, True)
+
+
+def test_a_program_can_keep_neither_the_sandbox_nor_the_grader_busy():
+    problem = code_samples.rows(code_samples.problems())[0]
+    late = "\nimport atexit, time\natexit.register(time.sleep, 60)\n"
+    assert not code_samples.plain(problem, problem.prompt + problem.solution + late)
+    numbers = "','.join(str(i * (2**61 - 1)) for i in range(40_000))"
+    code = f"with open(3, 'w') as end: end.write('[{{\"set\": [' + {numbers} + ']}}]')\nexit(0)\n"
+    start = time.monotonic()
+    assert not code_samples.plain(problem, code)
+    assert time.monotonic() - start < 30
