@@ -162,21 +162,30 @@ def folds(split: str) -> np.ndarray:
     return fold
 
 
-def ridge(x: np.ndarray, y: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Return what a ridge regression says of `new`; generalised cross-validation chooses λ."""
-    centre, scale = x.mean(axis=0), x.std(axis=0) + 1e-9
-    x, new = (x - centre) / scale, (new - centre) / scale
-    middle = y.mean(axis=0)
-    values, basis = np.linalg.eigh(x @ x.T)
-    turned = basis.T @ (y - middle)
+@cache
+def decomposed(name: str, split: str, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the products of the pictures of fold `i` with the others, and what `ridge` needs."""
+    x, train = features(name), folds(split) != i
+    centre, scale = x[train].mean(axis=0), x[train].std(axis=0) + 1e-9
+    x = (x - centre) / scale
+    return x[~train] @ x[train].T, *np.linalg.eigh(x[train] @ x[train].T)
+
+
+def ridge(new: np.ndarray, values: np.ndarray, basis: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return what a ridge regression says of new items, less the mean of `y`.
+
+    `new` are the products of their features with those of the n items of training, `values` and
+    `basis` the eigenvalues and vectors of the products of these among themselves. Generalised
+    cross-validation chooses λ.
+    """
+    turned, values = basis.T @ (y - y.mean(axis=0)), np.clip(values, 0, None)
     best = None
     for penalty in LAMBDAS:
-        kept = np.clip(values, 0, None) / (np.clip(values, 0, None) + penalty)
-        error = (((1 - kept)[:, None] * turned) ** 2).sum() / (len(x) - 1 - kept.sum()) ** 2
+        left = penalty / (values + penalty)
+        error = ((left[:, None] * turned) ** 2).sum() / (left.sum() - 1) ** 2
         if best is None or error < best[0]:
             best = error, penalty
-    weights = basis @ (turned / (np.clip(values, 0, None) + best[1])[:, None])
-    return new @ x.T @ weights  # without the mean, which all pictures share
+    return new @ (basis @ (turned / (values + best[1])[:, None]))
 
 
 def similarities(system: str) -> np.ndarray:
@@ -196,8 +205,7 @@ def similarities(system: str) -> np.ndarray:
             found[test] = names[train][(x[test] @ x[train].T).argmax(axis=1)]
             found[test] -= names[train].mean(axis=0)
         else:
-            x = features(picture)
-            found[test] = ridge(x[train], names[train], x[test])
+            found[test] = ridge(*decomposed(picture, split, i), names[train])
     return _unit(queries - queries.mean(axis=0)) @ _unit(found).T
 
 

@@ -22,8 +22,8 @@ def load_emoji() -> pd.DataFrame:
     ``en``, ``zh``, ``ar``, ``de``, ``es``, ``fa``, ``fr``, ``id``, ``it``, ``ja``, ``ko``, ``pt``,
     ``ru``, ``tr``.
 
-    Source: drawings of OpenMoji 17.0 (https://openmoji.org, CC BY-SA 4.0); names of the Unicode
-    CLDR, from emoji 2.16 (BSD).
+    Source: OpenMoji 17.0 (2026), https://openmoji.org, CC BY-SA 4.0; the names are those of the
+    Unicode CLDR, from emoji 2.16 (2026), BSD.
     """
     drawings = {Path(path).stem: svg.decode() for path, svg in read_members("openmoji").items()}
     names = {
