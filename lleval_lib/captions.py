@@ -25,7 +25,9 @@ def cider_d(
     candidate counts more than in the reference, times exp(-d²/2σ²), with the difference d of their
     lengths in words and `sigma`; times 10. So a score depends on all references that are given with
     it: with one item every weight, and every score, is 0. Words are runs of letters and digits, in
-    lower case; the authors' code splits with Stanford's tokenizer.
+    lower case; the authors' code splits with Stanford's tokenizer. Chinese and other writing
+    without spaces must come with a space between words: else each sentence is one word. An empty
+    caption has 0.
 
     Source: Vedantam, Zitnick and Parikh (2015), "CIDEr: Consensus-based Image Description
     Evaluation", arXiv:1411.5726, section 4 and appendix on CIDEr-D. Derived in chapter 21.

@@ -46,6 +46,13 @@ def test_one_item_has_no_rare_words():
     assert ll.cider_d([], []).tolist() == []
 
 
+def test_chinese_needs_its_words_apart():
+    apart = [["一个 红色 的 圆"], ["蓝色 方块"]]
+    joined = [[text.replace(" ", "") for text in texts] for texts in apart]
+    assert ll.cider_d(["红色 的 圆", "蓝色 圆"], apart).min() > 0
+    assert ll.cider_d(["红色的圆", "蓝色圆"], joined).tolist() == [0, 0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
