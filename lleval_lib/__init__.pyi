@@ -2,6 +2,7 @@
 from .attempts import pass_at_k as pass_at_k
 from .attempts import pass_hat_k as pass_hat_k
 from .bootstrap import bootstrap_interval as bootstrap_interval
+from .captions import cider_d as cider_d
 from .combining import minimum_variance_weights as minimum_variance_weights
 from .combining import pool_probabilities as pool_probabilities
 from .crossval import ResampledComparison as ResampledComparison
@@ -12,6 +13,7 @@ from .datasets.alpaca_eval import load_alpaca_judges as load_alpaca_judges
 from .datasets.clips import make_clips as make_clips
 from .datasets.drug_reviews import load_drug_reviews as load_drug_reviews
 from .datasets.easy_vqa import load_easy_vqa as load_easy_vqa
+from .datasets.emoji import load_emoji as load_emoji
 from .datasets.human_eval import load_human_eval as load_human_eval
 from .datasets.mmlu import load_mmlu_dev as load_mmlu_dev
 from .datasets.reviews import load_plots as load_plots

@@ -17,6 +17,8 @@ reviews, plots, mmlu = map(cache, (ll.load_reviews, ll.load_plots, ll.load_mmlu_
 aclsum, board, judges = map(cache, (ll.load_aclsum, ll.load_alpaca_eval, ll.load_alpaca_judges))
 easy_vqa, drugs = map(cache, (ll.load_easy_vqa, ll.load_drug_reviews))
 human_eval = cache(ll.load_human_eval)
+emoji = cache(ll.load_emoji)
+LANGUAGES = {"en", "zh", "ar", "de", "es", "fa", "fr", "id", "it", "ja", "ko", "pt", "ru", "tr"}
 
 COLUMNS = {
     reviews: {"item_id", "film", "text", "label", "duplicate", "split"},
@@ -27,6 +29,7 @@ COLUMNS = {
     aclsum: {"item_id", "paper", "split", "title", "section", "text"}
     | {"challenge", "approach", "outcome"}
     | {"challenge_summary", "approach_summary", "outcome_summary"},
+    emoji: {"item_id", "emoji", "block", "svg"} | LANGUAGES,
     board: {"system", "win_rate", "standard_error", "lc_win_rate", "lc_standard_error", "n_wins"}
     | {"n_wins_base", "n_draws", "n_total", "discrete_win_rate", "avg_length", "mode"},
     judges: {"judge", "human_agreement", "price", "time", "spearman", "pearson", "bias"}
@@ -295,6 +298,22 @@ def test_human_eval_counts():
         assert "def check(candidate)" in problem.test
 
 
+def test_emoji():
+    table = emoji()
+    assert len(table) == 1_391
+    assert table.block.nunique() == 146
+    assert table.item_id.is_unique
+    for row in table.itertuples():
+        assert ord(row.emoji[0]) == int(row.item_id, 16)
+        assert row.block == row.item_id[:-1]
+        assert row.svg.lstrip().startswith("<svg")
+    for language in LANGUAGES:
+        assert table[language].str.strip().ne("").all(), language
+        assert not table[language].str.contains("[:_]").any(), language
+    cat = table.set_index("item_id").loc["1F431"]
+    assert (cat.en, cat.zh, cat.block) == ("cat face", "猫脸", "1F43")
+
+
 def test_aclsum_counts():
     table = aclsum()
     assert len(table) == 9_612
@@ -415,10 +434,13 @@ def test_a_count_that_differs_is_an_error():
         ll.load_human_eval,
         ll.load_mmlu_dev,
         ll.load_aclsum,
+        ll.load_emoji,
         ll.load_alpaca_eval,
         ll.load_alpaca_judges,
         ll.load_swedish_sat,
     ],
 )
 def test_a_loader_states_source_and_licence(load):
-    assert re.search(r"Source: .*\d{4}.*(MIT|Apache-2\.0|CC BY 4\.0)", load.__doc__, re.DOTALL)
+    assert re.search(
+        r"Source: .*\d{4}.*(MIT|Apache-2\.0|CC BY(-SA)? 4\.0)", load.__doc__, re.DOTALL
+    )

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from transformers import (
     BertConfig,
     BertModel,
@@ -34,9 +34,12 @@ sys.path.insert(0, str(ROOT / "experiments"))
 
 import aclsum  # noqa: E402
 import alpaca_errors  # noqa: E402
+import captions  # noqa: E402
 import clips  # noqa: E402
 import code_samples  # noqa: E402
+import describers  # noqa: E402
 import efficiency  # noqa: E402
+import emoji_search  # noqa: E402
 import forgetting  # noqa: E402
 import formats  # noqa: E402
 import items  # noqa: E402
@@ -1316,3 +1319,102 @@ def test_a_program_can_keep_neither_the_sandbox_nor_the_grader_busy():
     start = time.monotonic()
     assert not code_samples.plain(problem, code)
     assert time.monotonic() - start < 30
+
+
+# Describers of shapes, captions of sounds, search for emoji ---------------------------------------
+
+
+def test_every_describer_describes_the_same_pictures():
+    table = ll.load_records("describers")
+    assert table.system.unique().tolist() == list(describers.SYSTEMS)
+    counts = table.groupby(["system", "task"]).item_id.nunique().unstack()
+    assert (counts.test == 888).all()
+    assert (counts.emoji == 1_391).all()
+    named = (table.prediction == table.target) == table.score
+    assert named[table.task == "test"].all()
+
+
+@pytest.mark.slow
+def test_a_describer_trained_anew_names_as_recorded():
+    items = describers.pictures("train")[0]
+    truth = describers.pictures("test")[0]
+    assert not set(items.item_id) & set(truth.item_id)
+    system = "1 epochs, seed 0"
+    anew = describers.described(describers.trained(1, 0), system, "test")
+    then = ll.load_records("describers").query("system == @system and task == 'test'")
+    assert (anew.prediction.to_numpy() == then.prediction.to_numpy()).mean() > 0.9
+    assert abs(anew.score.mean() - then.score.mean()) < 0.05
+
+
+def test_every_captioner_is_heard_by_every_metric():
+    table = ll.load_records("captions")
+    assert table.system.unique().tolist() == list(captions.SYSTEMS)
+    sizes = table.groupby(["system", "task"]).item_id.nunique()
+    assert len(sizes) == len(captions.SYSTEMS) * 2 * len(captions.METRICS) * 2
+    assert set(sizes[sizes.index.get_level_values("task").str[0] == "A"]) == {450}
+    assert set(sizes[sizes.index.get_level_values("task").str[0] == "B"]) == {912}
+    assert set(table.prediction) | set(table.target) == {""}  # no text of the data set
+    # Far from its references, a sentence vector may point a little the other way.
+    assert table.score.between(-0.3, 1).all()
+
+
+def test_scores_of_captions_are_those_of_their_metrics():
+    said = ["a dog barks twice", "rain falls"]
+    known = [["a dog barks twice", "a dog"], ["heavy rain falls on a roof", "rain falls"]]
+    assert captions.scores("ROUGE-L", said, known).tolist() == [1, 1]
+    assert captions.scores("BLEU-4", said, known)[0] == pytest.approx(1)
+    assert captions.scores("CIDEr-D", said, known) == pytest.approx(ll.cider_d(said, known) / 10)
+    assert captions.rouge("a dog barks", "a dog barks twice") == pytest.approx(6 / 7)
+
+
+def test_a_wrong_word_is_of_another_sound():
+    people = pd.DataFrame([["a dog barks", "a dog"], ["rain falls", "rain on a roof"]])
+    changed = captions._wrong(people, 0)
+    assert changed[0].split()[0] == "a"
+    assert changed[0] != people[0][0]
+    assert not set(changed[0].split()) & {"rain"} or "rain" not in people[0][0]
+
+
+def test_every_search_ranks_the_same_pictures():
+    table = ll.load_records("emoji_search")
+    assert table.system.unique().tolist() == list(emoji_search.SYSTEMS)
+    assert (table.groupby("system").item_id.nunique() == 1_391).all()
+    assert table.score.between(1, 279).all()
+    assert ((table.score == 1) == (table.prediction == table.target)).all()
+
+
+def test_no_block_is_on_both_sides_of_a_grouped_split():
+    table = emoji_search.emoji()
+    for split, length, sizes in (("grouped", -1, (200, 400)), ("wide", -2, (100, 450))):
+        fold = pd.Series(emoji_search.folds(split))
+        assert (fold.groupby(table.item_id.str[:length].to_numpy()).nunique() == 1).all()
+        assert fold.value_counts().between(*sizes).all()
+    assert pd.Series(emoji_search.folds("random")).value_counts().between(278, 279).all()
+
+
+def test_no_query_is_in_the_training_of_its_gallery():
+    """A competitor that had learned the query's name would push the right picture back."""
+    learned = emoji_search.weights("pixels", "grouped")
+    assert np.allclose(learned.sum(axis=1), 0)
+    for parts in (emoji_search.galleries(), emoji_search.folds("grouped")):
+        assert not learned[parts[:, None] == parts[None, :]].any()
+    splits = ("random", "grouped")
+    used = {s: (emoji_search.weights("pixels", s) != 0).sum(axis=1).mean() for s in splits}
+    assert used["random"] == pytest.approx(used["grouped"], rel=0.02)
+
+
+def test_ridge_is_that_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    x, y, new = rng.normal(size=(40, 60)), rng.normal(size=(40, 3)), rng.normal(size=(5, 60))
+    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+    assert emoji_search.ridge(x, new) @ y == pytest.approx(Ridge(60).fit(x, y).predict(new))
+
+
+@pytest.mark.slow
+def test_a_search_done_anew_ranks_as_recorded():
+    """Search among true names, and by the nearest pixels, which need no network."""
+    then = ll.load_records("emoji_search").groupby("system")
+    for system in ("true caption, minilm, en, zh, random", "pixels, minilm, en, en, random"):
+        anew = emoji_search.build(system)
+        close = (anew.score.to_numpy() - then.get_group(system).score.to_numpy()).__abs__() <= 3
+        assert close.mean() > 0.9, system

@@ -31,7 +31,7 @@ SECTIONS = {
         "item_response",
     ),
     "Training": ("training", "heads", "penalties", "latency"),
-    "Text and images": ("fusion", "modalities", "combining"),
+    "Text and images": ("fusion", "modalities", "combining", "captions"),
     "Logs, reports, figures": (
         *("logs", "logs_lm_eval", "logs_inspect", "logs_every_eval_ever"),
         *("logs_every_eval_ever_write", "report", "tables", "plots"),
