@@ -9,6 +9,7 @@ from .crossval import resampled_t_test as resampled_t_test
 from .datasets.aclsum import load_aclsum as load_aclsum
 from .datasets.alpaca_eval import load_alpaca_eval as load_alpaca_eval
 from .datasets.alpaca_eval import load_alpaca_judges as load_alpaca_judges
+from .datasets.banking import load_banking as load_banking
 from .datasets.clips import make_clips as make_clips
 from .datasets.drug_reviews import load_drug_reviews as load_drug_reviews
 from .datasets.easy_vqa import load_easy_vqa as load_easy_vqa
