@@ -2,6 +2,8 @@
 from .attempts import pass_at_k as pass_at_k
 from .attempts import pass_hat_k as pass_hat_k
 from .bootstrap import bootstrap_interval as bootstrap_interval
+from .calibration import CalibrationError as CalibrationError
+from .calibration import expected_calibration_error as expected_calibration_error
 from .combining import minimum_variance_weights as minimum_variance_weights
 from .combining import pool_probabilities as pool_probabilities
 from .crossval import ResampledComparison as ResampledComparison
