@@ -1,10 +1,10 @@
 """MiniLM finds the documents of a bank, and the mood of customers. Three minutes.
 
 *Documents.* The 97 banking tasks of τ-Knowledge, asked by the customer's opening or by the whole
-script, against the 698 documents with their titles: cut at 256 tokens ("minilm cut"), or by the best
-of their pieces of CHUNK words ("minilm chunks"). `ranked` are the first DEPTH documents, as places
-in the table of `ll.load_banking`, and `cosine` their cosines in thousandths; `score` is the share of the
-required documents among the first 10.
+script, against the 698 documents with their titles: cut at 256 tokens ("minilm cut"), or by the
+best of their pieces of CHUNK words ("minilm chunks"). `ranked` are the first DEPTH documents, as
+places in the table of `ll.load_banking`, and `cosine` their cosines in thousandths; `score` is the
+share of the required documents among the first 10.
 
 *Mood.* A logistic regression on MiniLM's vectors, learned from FILMS reviews of the training films
 ("films"), or from as many reviews of drugs of the training part, neutral ones left out, as the
@@ -35,7 +35,10 @@ def build(system: str) -> pd.DataFrame:
         parts = [found(system, query) for query in QUERIES]
     elif system == "films":
         probe = fitted(films("train"))
-        parts = [answers(probe, system, "films", films("test")), answers(probe, system, "drugs", drugs())]
+        parts = [
+            answers(probe, system, "films", films("test")),
+            answers(probe, system, "drugs", drugs()),
+        ]
     else:
         n = int(system.split()[0])
         train, test = (drugs()[drugs().split == part] for part in ("train", "test"))

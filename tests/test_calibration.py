@@ -1,4 +1,4 @@
-"""Calibration: a published value, coverage where nothing and where something is wrong, bad input."""
+"""Calibration: a published value, coverage with and without an error, bad input."""
 
 import numpy as np
 import pandas as pd

@@ -47,6 +47,7 @@ import promises  # noqa: E402
 import pruning  # noqa: E402
 import record  # noqa: E402
 import reviews  # noqa: E402
+import service  # noqa: E402
 import weights  # noqa: E402
 
 BY_LIKELIHOOD = [name for name, how in reviews.ASKED.items() if "written" not in how]
@@ -1162,3 +1163,48 @@ def test_the_small_vit_sees_pixels_as_its_processor_gives_them():
     pixels = processor(list(images), return_tensors="pt")["pixel_values"]
     ours = torch.as_tensor(images).permute(0, 3, 1, 2).float() / 127.5 - 1
     assert torch.allclose(pixels, ours, atol=1e-5)
+
+
+# Service ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def served():
+    return ll.load_records("service")
+
+
+def test_the_service_has_its_systems_tasks_and_reviews(served):
+    assert served.system.unique().tolist() == list(service.SYSTEMS)
+    tasks = ll.load_banking()[1]
+    for query in service.QUERIES:
+        for system in ("minilm cut", "minilm chunks"):
+            rows = served[(served.system == system) & (served.task == query)]
+            assert rows.item_id.tolist() == tasks.item_id.tolist()
+            assert set(rows.ranked.str.split().map(len)) == {service.DEPTH}
+    probes = served[served.logit.notna()]
+    assert ((probes.logit > 0) == (probes.prediction == "positive")).all()
+    test = set(probes[probes.system == "200 drug reviews"].item_id)
+    drugs = ll.load_drug_reviews().set_index("item_id")
+    assert set(drugs.loc[list(test)].split) == {"test"}
+
+
+@pytest.mark.slow
+def test_minilm_finds_the_documents_again(served):
+    rows = served[(served.system == "minilm cut") & (served.task == "opening")].iloc[::20]
+    tasks = ll.load_banking()[1].set_index("item_id")
+    texts = service.texts("minilm cut")[0]
+    for row in rows.itertuples():
+        places = list(map(int, row.ranked.split()))[:5]
+        both = ll.embed(
+            service.encoder(), [tasks.opening[row.item_id], *(texts[i] for i in places)]
+        )
+        then = np.array(row.cosine.split()[:5], float) / 1000
+        assert both[1:] @ both[0] == pytest.approx(then, abs=0.002)
+
+
+def test_the_shares_are_those_of_the_ranking(served):
+    documents, tasks = ll.load_banking()
+    rows = served[(served.system == "minilm chunks") & (served.task == "script")]
+    for row, need in zip(rows.itertuples(), tasks.required, strict=True):
+        first = documents.doc_id.iloc[list(map(int, row.ranked.split()[: service.AT]))]
+        assert row.score == pytest.approx(first.isin(need).sum() / len(need))

@@ -9,7 +9,9 @@ import pandas as pd
 from ..fetching import read_members
 from ._shared import counted
 
-_QUOTED = re.compile(r"(?:opening|start naturally|\*\*start)[^\n]*?[\"“](.{20,}?)[\"”]", re.I | re.S)
+_QUOTED = re.compile(
+    r"(?:opening|start naturally|\*\*start)[^\n]*?[\"“](.{20,}?)[\"”]", re.I | re.S
+)
 _TOLD = re.compile(r"(?:Start by|You're looking for)[^.]*\.")
 _FAMILY_WORDS = 8
 
