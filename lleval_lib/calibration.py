@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from .inputs import (
@@ -110,8 +111,8 @@ def expected_calibration_error(
 
 def _columns(probability, right, cluster) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     probability, right = as_pandas(probability), as_pandas(right)
-    index = first_indexed(probability, right, cluster)
-    if hasattr(right, "index") and hasattr(probability, "index") and index is not None:
+    index = first_indexed(probability, right)
+    if isinstance(probability, pd.Series) and isinstance(right, pd.Series):
         right = in_order(right, index, "right")
     p, y = finite(probability, "probability"), finite(right, "right")
     if len(p) != len(y):

@@ -57,5 +57,5 @@ def load_banking() -> tuple[pd.DataFrame, pd.DataFrame]:
 def _opening(script: str) -> str:
     """Return what the customer says first."""
     found = _QUOTED.search(script)
-    words = found[1] if found else _TOLD.search(script)[0]
+    words = found[1] if found else _TOLD.findall(script)[0]
     return " ".join(words.split())
