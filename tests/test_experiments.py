@@ -1182,7 +1182,8 @@ def test_the_service_has_its_systems_tasks_and_reviews(served):
             assert rows.item_id.tolist() == tasks.item_id.tolist()
             assert set(rows.ranked.str.split().map(len)) == {service.DEPTH}
     probes = served[served.logit.notna()]
-    assert ((probes.logit > 0) == (probes.prediction == "positive")).all()
+    clear = probes[probes.logit.abs() > 0.001]  # rounded to three decimals
+    assert ((clear.logit > 0) == (clear.prediction == "positive")).all()
     test = set(probes[probes.system == "200 drug reviews"].item_id)
     drugs = ll.load_drug_reviews().set_index("item_id")
     assert set(drugs.loc[list(test)].split) == {"test"}
