@@ -55,7 +55,6 @@ OTHERS = ("gmw/en-US+m7", "gmw/en+f4", "gmw/en-GB-x-rp+m1", "gmw/en-US+f1")  # f
 NOISES = {
     "clean": ("white", 40, None),
     "babble 20": ("babble", 20, None),
-    "babble 10": ("babble", 10, None),
     "telephone": ("white", 40, (300, 3_400)),
 }
 TASKS = ("banking", "reviews")
@@ -286,14 +285,15 @@ def own_sentences(task: str) -> list[str]:
     return [line for line in lines.map(spoken) if line]
 
 
-@cache
 def decoder(recogniser: str, task: str) -> pocketsphinx.Decoder:
-    """Return pocketsphinx with one language model; the acoustic model is always the same.
+    """Return a new pocketsphinx with one language model; the acoustic model is always the same.
 
-    Means are taken over the whole utterance ("batch"): by default they are carried over from what
-    was heard before, so that an answer would depend on the order of the questions.
+    Means are taken over the whole utterance ("batch"); by default they are carried over from what
+    was heard before. Even so what it heard before moves what it hears in noise a little: each
+    system hears a task's texts in their order, with a new decoder.
     """
-    settings = {"samprate": RATE, "cmn": "batch", "loglevel": "FATAL", "fwdflat": False}
+    settings = {"samprate": RATE, "cmn": "batch", "loglevel": "FATAL"}
+    settings |= {"fwdflat": False, "maxhmmpf": 5_000}  # one pass, and not too many hypotheses
     if recogniser == "own":
         with TemporaryDirectory() as folder:
             path = Path(folder) / "own.arpa"
@@ -302,15 +302,20 @@ def decoder(recogniser: str, task: str) -> pocketsphinx.Decoder:
     return pocketsphinx.Decoder(**settings)
 
 
-def recognise(samples: bytes, recogniser: str, task: str) -> str:
-    """Return the words that are heard in `samples`, "" if none."""
+def recognised(texts: pd.DataFrame, system: str, task: str) -> list[str]:
+    """Return the words that are heard of each of `texts`, "" if none."""
+    recogniser, noise = system.split(", ")
     machine = decoder(recogniser, task)
-    machine.start_utt()
-    machine.process_raw(samples, full_utt=True)
-    machine.end_utt()
-    best = machine.hyp()
-    words = best.hypstr.split() if best else []
-    return " ".join(re.sub(r"\(\d+\)", "", word) for word in words if word[0] not in "<[")
+    heard = []
+    for text, voice in zip(texts.text, texts.cluster, strict=True):
+        machine.start_utt()
+        machine.process_raw(sound(text, voice, noise), full_utt=True)
+        machine.end_utt()
+        best = machine.hyp()
+        words = best.hypstr.split() if best else []
+        words = [re.sub(r"\(\d+\)", "", word) for word in words if word[0] not in "<["]
+        heard.append(" ".join(words))
+    return heard
 
 
 # What it costs ------------------------------------------------------------------------------------
@@ -421,10 +426,7 @@ def answers(system: str, task: str) -> pd.DataFrame:
     recogniser, noise = system.split(", ")
     table = items(task)
     each = table.drop_duplicates("text")
-    heard = {
-        text: recognise(sound(text, voice, noise), recogniser, task)
-        for text, voice in zip(each.text, each.cluster, strict=True)
-    }
+    heard = dict(zip(each.text, recognised(each, system, task), strict=True))
     said, got = table.text.tolist(), [heard[text] for text in table.text]
     counts = pd.DataFrame([errors(*pair) for pair in zip(said, got, strict=True)])
     more: dict = {"recogniser": recogniser, "noise": noise, **counts}
