@@ -2,8 +2,8 @@
 
 The opening words of the 97 banking tasks of τ-Knowledge, and film reviews of at most 12 words, are
 spoken by espeak-ng in six voices, clean and by telephone, and recognised by pocketsphinx with a
-general language model or with the task's own one: a trigram model of the task's documents, the 698 of the
-bank, or the reviews of the training films. For chapter 19.
+general language model or with the task's own one: a trigram model of the task's documents, the 698
+of the bank, or the reviews of the training films. For chapter 19.
 
 *Design.* Text i is spoken by voice i mod 6, and heard by every recogniser in every noise: noises
 and recognisers are compared within the same text and voice, voices are not. Tasks with the same
