@@ -1,18 +1,18 @@
-"""Spoken questions: what a recogniser hears, and what that costs the service. Twenty minutes.
+"""Spoken questions: what a recogniser hears, and what that costs the service. Ten minutes.
 
 The opening words of the 97 banking tasks of τ-Knowledge, and film reviews of at most 12 words, are
-spoken by espeak-ng in six voices, mixed with noise, and recognised by pocketsphinx with a general
-language model or with the task's own one: a trigram model of the task's documents, the 698 of the
-bank, or the reviews of the training films. For chapter 19.
+spoken by espeak-ng in six voices, clean and by telephone, and recognised by pocketsphinx with a
+general language model or with the task's own one: a trigram model of the task's documents, the 698
+of the bank, or the reviews of the training films. For chapter 19.
 
 *Design.* Text i is spoken by voice i mod 6, and heard by every recogniser in every noise: noises
 and recognisers are compared within the same text and voice, voices are not. Tasks with the same
 opening words share `text_id`. The cluster is the voice.
 
 *Words.* Texts are spoken and scored without punctuation, in lower case, with numbers and $ and %
-as words, "-" a space; errors are those of jiwer. A word is a *content word* if scikit-learn's list
-of English stop words lacks it; `content_errors` are its substitutions and deletions, so that its
-rate is 1 - recall of content words. Words added are in no such rate.
+as words, "-" a space; errors are those of jiwer. A *content word* is one without apostrophe that
+`STOP` lacks: scikit-learn's English stop words, less those that say something in a bank.
+`content_errors` are substitutions and deletions of content words; words added are in no such rate.
 
 *Service.* For banking, `score` is the share of a task's required documents among the first 10 of
 BM25, `any` whether one is, `minilm` and `minilm_any` the same by MiniLM; `true_…` is what the true
@@ -54,7 +54,6 @@ OTHERS = ("gmw/en-US+m7", "gmw/en+f4", "gmw/en-GB-x-rp+m1", "gmw/en-US+f1")  # f
 # Noise: (kind, decibels of signal to noise, the band of the speech in Hz or all).
 NOISES = {
     "clean": ("white", 40, None),
-    "babble 20": ("babble", 20, None),
     "telephone": ("white", 40, (300, 3_400)),
 }
 TASKS = ("banking", "reviews")
