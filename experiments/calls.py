@@ -5,7 +5,7 @@ spoken by espeak-ng in six voices, clean and by telephone, and recognised by poc
 general language model or with the task's own one: a trigram model of the task's documents, the 698
 of the bank, or the reviews of the training films. For chapter 19.
 
-*Design.* Text i is spoken by voice i mod 6, and heard by every recogniser in every noise: noises
+*Design.* Text i is spoken by voice i mod 6, and heard by every recogniser in every channel: channels
 and recognisers are compared within the same text and voice, voices are not. Tasks with the same
 opening words share `text_id`. The cluster is the voice.
 
@@ -175,7 +175,7 @@ def _espeak():
     return library, pieces, keep  # the callback must live as long as the library
 
 
-lru_cache@(maxsize=256)
+@lru_cache(maxsize=256)
 def say(text: str, voice: str, speed: int) -> np.ndarray:
     """Return `text` spoken, 16,000 samples a second, with a root mean square of 1.
 
