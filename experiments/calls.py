@@ -5,7 +5,7 @@ spoken by espeak-ng in six voices, clean and by telephone, and recognised by poc
 general language model or with the task's own one: a trigram model of the task's documents, the 698
 of the bank, or the reviews of the training films. For chapter 19.
 
-*Design.* Text i is spoken by voice i mod 6, and heard by every recogniser in every noise: noises
+*Design.* Text i is spoken by voice i mod 6, and heard by every recogniser in every channel: channels
 and recognisers are compared within the same text and voice, voices are not. Tasks with the same
 opening words share `text_id`. The cluster is the voice.
 
@@ -50,12 +50,9 @@ VOICES = {
     "British f3": ("gmw/en+f3", 130),
     "Scottish": ("gmw/en-GB-scotland", 150),
 }
-OTHERS = ("gmw/en-US+m7", "gmw/en+f4", "gmw/en-GB-x-rp+m1", "gmw/en-US+f1")  # for the babble
-# Noise: (kind, decibels of signal to noise, the band of the speech in Hz or all).
-NOISES = {
-    "clean": ("white", 40, None),
-    "telephone": ("white", 40, (300, 3_400)),
-}
+# Channel: the band of the speech in Hz, or all.
+NOISES = {"clean": None, "telephone": (300, 3_400)}
+DECIBELS = 40  # of the speech over the white noise of either
 TASKS = ("banking", "reviews")
 RECOGNISERS = ("general", "own")
 SYSTEMS = tuple(f"{recogniser}, {noise}" for noise in NOISES for recogniser in RECOGNISERS)
@@ -198,30 +195,16 @@ def say(text: str, voice: str, speed: int) -> np.ndarray:
     return sound / np.sqrt(np.mean(sound**2))
 
 
-@cache
-def babble() -> np.ndarray:
-    """Return 40 seconds of four other voices that read the bank's documents at once."""
-    texts = bank().iloc[:: 698 // 4]
-    voices = [say(spoken(text)[:1_500], v, 160) for text, v in zip(texts, OTHERS, strict=False)]
-    mixed = np.sum([sound[: 40 * RATE] for sound in voices], axis=0)
-    return mixed / np.sqrt(np.mean(mixed**2))
-
-
 def sound(text: str, voice: str, noise: str) -> bytes:
-    """Return `text` spoken in `noise` as 16-bit samples, 0.3 s of noise before and after."""
-    kind, decibels, band = NOISES[noise]
-    speech = say(text, *VOICES[voice])
+    """Return `text` spoken, with faint noise, as 16-bit samples; 0.3 s before and after."""
+    speech, band = say(text, *VOICES[voice]), NOISES[noise]
     if band:
         speech = sosfiltfilt(butter(4, band, "bandpass", fs=RATE, output="sos"), speech)
         speech = speech / np.sqrt(np.mean(speech**2))
     speech = np.pad(speech, int(0.3 * RATE))
-    rng = np.random.default_rng([len(text), *text.encode()[:8], decibels])
-    if kind == "babble":
-        start = rng.integers(len(babble()) - len(speech))
-        other = babble()[start : start + len(speech)]
-    else:
-        other = rng.normal(size=len(speech))
-    mixed = LEVEL * 32_767 * (speech + 10 ** (-decibels / 20) * other)
+    rng = np.random.default_rng([len(text), *text.encode()[:8], DECIBELS])
+    white = 10 ** (-DECIBELS / 20) * rng.normal(size=len(speech))
+    mixed = LEVEL * 32_767 * (speech + white)
     return np.clip(mixed, -32_768, 32_767).astype("<i2").tobytes()
 
 

@@ -1264,17 +1264,12 @@ def test_a_call_spoken_and_heard_anew_is_as_recorded(called):
     assert abs(pd.DataFrame(now)[wrong].to_numpy().sum() - then[wrong].to_numpy().sum()) <= 3
 
 
-def test_sounds_of_calls_have_the_noise_they_say(monkeypatch):
-    monkeypatch.setitem(calls.NOISES, "babble 20", ("babble", 20, None))
-    text, voice = "i want to check my account balance", "American"
-    clean, noisy, phone = (
-        np.frombuffer(calls.sound(text, voice, noise), "<i2").astype(float)
-        for noise in ("clean", "babble 20", "telephone")
-    )
+def test_sounds_of_calls_are_level_and_a_telephone_cuts_them():
+    sounds = (calls.sound("i want to check my balance", "American", n) for n in calls.NOISES)
+    clean, phone = (np.frombuffer(sound, "<i2").astype(float) for sound in sounds)
     speech = clean[4_800:-4_800]
     assert np.sqrt(np.mean(speech**2)) == pytest.approx(calls.LEVEL * 32_767, rel=0.05)
-    ratio = np.mean(speech**2) / np.mean((noisy - clean)[4_800:-4_800] ** 2)
-    assert 10 * np.log10(ratio) == pytest.approx(20, abs=2)
+    assert np.std(clean[:4_000]) == pytest.approx(calls.LEVEL * 32_767 / 100, rel=0.05)
     power = [np.abs(np.fft.rfft(sound)) ** 2 for sound in (clean, phone)]
     above = np.fft.rfftfreq(len(clean), 1 / calls.RATE) > 4_500
     assert power[1][above].sum() < 0.1 * power[0][above].sum()
