@@ -5,9 +5,9 @@ spoken by espeak-ng in six voices, clean and by telephone, and recognised by poc
 general language model or with the task's own one: a trigram model of the task's documents, the 698
 of the bank, or the reviews of the training films. For chapter 19.
 
-*Design.* Text i is spoken by voice i mod 6, and heard by every recogniser in every channel: channels
-and recognisers are compared within the same text and voice, voices are not. Tasks with the same
-opening words share `text_id`. The cluster is the voice.
+*Design.* Text i is spoken by voice i mod 6, and heard by every recogniser in every channel:
+channels and recognisers are compared within the same text and voice, voices are not. Tasks with
+the same opening words share `text_id`. The cluster is the voice.
 
 *Words.* Texts are spoken and scored without punctuation, in lower case, with numbers and $ and %
 as words, "-" a space; errors are those of jiwer. A *content word* is one without apostrophe that
