@@ -69,8 +69,10 @@ def expected_calibration_error(
     less the mean of its replicates, still somewhat too high near 0, and the basic bootstrap
     interval, both cut at 0; it begins at 0 where the usual number is one that chance gives. The
     estimand is the error of these bins over further clusters; that without bins is as large or
-    larger, since errors of both signs in one bin cancel. In simulations (200 items, 10 bins) it
-    covers 0.90 to 0.98. `cluster` are n labels, `rng` a Generator or a seed.
+    larger, since errors of both signs in one bin cancel. It falls short of 95%: in simulations (50
+    to 2,000 items, 10 to 20 bins) it covers 0.90 to 0.98 where the model is calibrated, 0.85 to
+    0.97 where it errs nearly everywhere, and down to 0.8 where one bin of many errs, for the bias
+    of the others is not all taken away. `cluster` are n labels, `rng` a Generator or a seed.
 
     >>> probability, happened = [0.25, 0.25, 0.55, 0.75, 0.75], [0, 0, 1, 1, 1]
     >>> round(expected_calibration_error(probability, happened, bins=2, rng=0).plug_in, 4)
