@@ -180,6 +180,8 @@ def say(text: str, voice: str, speed: int) -> np.ndarray:
     """Return `text` spoken, 16,000 samples a second, with a root mean square of 1.
 
     espeak-ng gives 22,050 a second; what is above 7 kHz goes before the rate is changed.
+    The breath of the voices f2 and f3 is drawn anew in each process, 5% of the sound: a new
+    recording of these two may differ by a word. The other four are the same each time.
     """
     library, pieces, _ = _espeak()
     pieces.clear()

@@ -45,7 +45,7 @@ def test_the_interval_covers_and_the_correction_corrects():
     # Every probability is 0.09 too near to 0 or 1.
     found = draws(lambda p: p + np.where(p < 0.5, 0.09, -0.09))
     covered = np.mean([f.interval.low <= 0.09 <= f.interval.high for f in found])
-    assert covered > 0.9 - four_errors(0.9, len(found))
+    assert covered > 0.87 - four_errors(0.87, len(found))  # not 0.95: the docstring says so
     corrected = np.mean([f.interval.estimate for f in found])
     assert abs(corrected - 0.09) < abs(np.mean([f.plug_in for f in found]) - 0.09)
 
