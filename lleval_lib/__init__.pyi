@@ -2,6 +2,8 @@
 from .attempts import pass_at_k as pass_at_k
 from .attempts import pass_hat_k as pass_hat_k
 from .bootstrap import bootstrap_interval as bootstrap_interval
+from .calibration import CalibrationError as CalibrationError
+from .calibration import expected_calibration_error as expected_calibration_error
 from .captions import cider_d as cider_d
 from .combining import minimum_variance_weights as minimum_variance_weights
 from .combining import pool_probabilities as pool_probabilities
@@ -10,6 +12,7 @@ from .crossval import resampled_t_test as resampled_t_test
 from .datasets.aclsum import load_aclsum as load_aclsum
 from .datasets.alpaca_eval import load_alpaca_eval as load_alpaca_eval
 from .datasets.alpaca_eval import load_alpaca_judges as load_alpaca_judges
+from .datasets.banking import load_banking as load_banking
 from .datasets.clips import make_clips as make_clips
 from .datasets.drug_reviews import load_drug_reviews as load_drug_reviews
 from .datasets.easy_vqa import load_easy_vqa as load_easy_vqa

@@ -82,6 +82,9 @@ CALLS = {
     "proportion_interval": partial(ll.proportion_interval, SCORES),
     "ratio_interval": partial(ll.ratio_interval, SCORES, [1.0, 2.0, 1.0, 4.0]),
     "bootstrap_interval": partial(ll.bootstrap_interval, np.mean, SCORES, resamples=99),
+    "expected_calibration_error": partial(
+        ll.expected_calibration_error, [0.9, 0.2, 0.6, 0.7], SCORES
+    ),
     "compare": partial(ll.compare, *PAIR),
     "mcnemar_test": partial(ll.mcnemar_test, *PAIR),
     "permutation_test": partial(ll.permutation_test, *PAIR),

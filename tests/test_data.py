@@ -444,3 +444,28 @@ def test_a_loader_states_source_and_licence(load):
     assert re.search(
         r"Source: .*\d{4}.*(MIT|Apache-2\.0|CC BY(-SA)? 4\.0)", load.__doc__, re.DOTALL
     )
+
+
+def test_banking():
+    documents, tasks = ll.load_banking()
+    assert list(documents.columns) == ["doc_id", "title", "text"]
+    assert list(tasks.columns) == ["item_id", "family", "opening", "instructions", "required"]
+    assert (len(documents), len(tasks), tasks.family.nunique()) == (698, 97, 71)
+    assert documents.doc_id.is_unique
+    assert tasks.item_id.is_unique
+    sizes = tasks.required.map(len)
+    assert (sizes.min(), sizes.max(), round(sizes.mean(), 1)) == (1, 30, 9.8)
+    needed = tasks.required.explode()
+    assert needed.nunique() == 215
+    assert set(needed) <= set(documents.doc_id)
+    assert not tasks.required.map(lambda ids: len(set(ids)) < len(ids)).any()
+
+
+def test_the_opening_is_what_the_customer_says_first():
+    tasks = ll.load_banking()[1].set_index("item_id")
+    assert tasks.opening["task_043"].startswith("Hi, I'd like to close my Platinum Rewards Card.")
+    told = tasks.opening.str.startswith(("Start by", "You're looking for"))
+    assert (~told).sum() == 89
+    assert tasks.family["task_065"] == tasks.family["task_069"]  # one is a variant of the other
+    words = tasks.opening.str.split().map(len)
+    assert words.between(11, 113).all()

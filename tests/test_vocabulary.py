@@ -37,6 +37,7 @@ RESULTS = {
     "ResampledComparison": "resampled_t_test",
     "Cuped": "cuped",
     "RunsInterval": "runs_interval",
+    "CalibrationError": "expected_calibration_error",
 }
 
 every = pytest.mark.parametrize("name", SIGNATURES)
@@ -99,6 +100,9 @@ DRAWING = {
     "bootstrap_interval": lambda **rng: ll.bootstrap_interval(
         np.median, films()[0] + np.arange(60) / 7, resamples=99, **rng
     ),
+    "expected_calibration_error": lambda **rng: ll.expected_calibration_error(
+        (films()[0] + films()[1] + 0.5) / 3, films()[1], **rng
+    ),
     "permutation_test": lambda **rng: ll.permutation_test(
         *films()[:2], resamples=999, cluster=np.arange(60) // 2, **rng
     ),
@@ -128,7 +132,7 @@ def test_a_seed_is_that_of_a_generator_which_moves_on(draw):
 
 
 def test_no_class_of_results_is_left_out():
-    statistics = ("results", "runs", "pairs", "planning", "crossval", "online")
+    statistics = ("results", "runs", "calibration", "pairs", "planning", "crossval", "online")
     modules = {f"lleval_lib.{name}" for name in statistics}
     assert {name for name, c in CLASSES.items() if c.__module__ in modules} == set(RESULTS)
 

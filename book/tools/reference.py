@@ -21,7 +21,10 @@ ROOT = Path(__file__).resolve().parents[2]
 SECTIONS = {
     "Data and models": ("datasets", "models", "fetching"),
     "From a task to records": ("tasks", "scoring", "perplexity", "records"),
-    "One system, two systems": ("intervals", "runs", "attempts", "bootstrap", "pairs", "results"),
+    "One system, two systems": (
+        *("intervals", "runs", "attempts", "bootstrap", "calibration"),
+        *("pairs", "results"),
+    ),
     "Many systems, plans, learners, users": (
         "many",
         "planning",
