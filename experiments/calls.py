@@ -5,9 +5,10 @@ spoken by espeak-ng in six voices, clean and by telephone, and recognised by poc
 general language model or with the task's own one: a trigram model of the task's documents, the 698
 of the bank, or the reviews of the training films. For chapter 19.
 
-*Design.* Text i is spoken by voice i mod 6, and heard by every recogniser in every channel:
-channels and recognisers are compared within the same text and voice, voices are not. Tasks with
-the same opening words share `text_id`. The cluster is the voice.
+*Design.* Text i is spoken by voice i mod 6, and heard by every recogniser in both channels, which
+are so compared within the same text and voice; voices are not. Recognisers hear the same sound;
+clean and telephone were recorded apart, each of a text spoken anew. Tasks with the same opening
+words share `text_id`. The cluster is the voice.
 
 *Words.* Texts are spoken and scored without punctuation, in lower case, with numbers and $ and %
 as words, "-" a space; errors are those of jiwer. A *content word* is one without apostrophe that
@@ -24,7 +25,7 @@ ours to copy.
 import ctypes
 import re
 from collections import Counter, defaultdict
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -175,13 +176,13 @@ def _espeak():
     return library, pieces, keep  # the callback must live as long as the library
 
 
-@lru_cache(maxsize=256)
+@cache
 def say(text: str, voice: str, speed: int) -> np.ndarray:
     """Return `text` spoken, 16,000 samples a second, with a root mean square of 1.
 
-    espeak-ng gives 22,050 a second; what is above 7 kHz goes before the rate is changed.
-    The breath of the voices f2 and f3 is drawn anew in each process, 5% of the sound: a new
-    recording of these two may differ by a word. The other four are the same each time.
+    espeak-ng gives 22,050 a second; what is above 7 kHz goes before the rate is changed. It does
+    not speak a text twice alike: a sample's value hangs on what was spoken before, and in some
+    voices on chance. So each text is spoken once in a run, and all recognisers hear that.
     """
     library, pieces, _ = _espeak()
     pieces.clear()
