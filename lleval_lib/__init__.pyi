@@ -13,6 +13,7 @@ from .datasets.clips import make_clips as make_clips
 from .datasets.drug_reviews import load_drug_reviews as load_drug_reviews
 from .datasets.easy_vqa import load_easy_vqa as load_easy_vqa
 from .datasets.mmlu import load_mmlu_dev as load_mmlu_dev
+from .datasets.movielens import load_movielens as load_movielens
 from .datasets.reviews import load_plots as load_plots
 from .datasets.reviews import load_reviews as load_reviews
 from .exercises import check as check
