@@ -14,8 +14,8 @@ def load_movielens() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     The first table has 100,000 rows, in the order of time, and of the source where times are equal:
     ``user``, the cluster, of whom 943 have 20 to 737 ratings each; ``film``, of which there are
     1,682, the other thing that rows share; ``rating``, 1 to 5; ``time``, when it was given, to the
-    second. People rated in sittings: a second is no order of watching, and half of all rows share
-    theirs with another row of the same user. The second table has a row for each ``film``:
+    second. People rated in sittings, which says nothing of when they watched: three rows of four
+    share their second with another row of the same user, and so have no order. The second table has a row for each ``film``:
     ``title``, of which 18 stand twice with the same year, under two numbers; ``year``, nan for two;
     ``genres``, one or more names between spaces. The third has one for each ``user``: ``age``,
     ``gender``, "F" (273) or "M" (670); ``occupation``.
