@@ -15,13 +15,13 @@ def load_movielens() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     ``user``, the cluster, of whom 943 have 20 to 737 ratings each; ``film``, of which there are
     1,682, the other thing that rows share; ``rating``, 1 to 5; ``time``, when it was given, to the
     second. People rated in sittings, which says nothing of when they watched: three rows of four
-    share their second with another row of the same user, and so have no order. The second table has a row for each ``film``:
-    ``title``, of which 18 stand twice with the same year, under two numbers; ``year``, nan for two;
-    ``genres``, one or more names between spaces. The third has one for each ``user``: ``age``,
-    ``gender``, "F" (273) or "M" (670); ``occupation``.
+    share their second with another row of the same user, and so have no order. The second table
+    has a row for each ``film``: ``title``, of which 18 stand twice with the same year, under two
+    numbers; ``year``, nan for two; ``genres``, one or more names between spaces. The third has one
+    for each ``user``: ``age``, ``gender``, "F" (273) or "M" (670); ``occupation``.
 
     Source: Harper & Konstan (2015), "The MovieLens Datasets: History and Context", ACM TiiS 5(4),
-    https://doi.org/10.1145/2827872, collected by GroupLens in 1997 and 1998; in recbole 1.2.1 (MIT).
+    https://doi.org/10.1145/2827872, collected by GroupLens in 1997 and 1998; in recbole 1.2.1, MIT.
     GroupLens's own terms hold for the ratings: research use with this citation, no redistribution,
     no commercial use without permission. Not redistributed here, used for research and teaching.
     """
