@@ -19,6 +19,7 @@ from .datasets.easy_vqa import load_easy_vqa as load_easy_vqa
 from .datasets.emoji import load_emoji as load_emoji
 from .datasets.human_eval import load_human_eval as load_human_eval
 from .datasets.mmlu import load_mmlu_dev as load_mmlu_dev
+from .datasets.movielens import load_movielens as load_movielens
 from .datasets.reviews import load_plots as load_plots
 from .datasets.reviews import load_reviews as load_reviews
 from .datasets.swedish_sat import load_swedish_sat as load_swedish_sat

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import lleval_lib as ll
+from lleval_lib.catalogue import catalogue
 from lleval_lib.datasets._shared import counted
 from lleval_lib.datasets.clips import _shown
 from lleval_lib.datasets.mmlu import _row
@@ -312,6 +313,36 @@ def test_emoji():
         assert not table[language].str.contains("[:_]").any(), language
     cat = table.set_index("item_id").loc["1F431"]
     assert (cat.en, cat.zh, cat.block) == ("cat face", "猫脸", "1F43")
+
+
+def test_movielens_counts():
+    ratings, films, people = ll.load_movielens()
+    assert ratings.columns.tolist() == ["user", "film", "rating", "time"]
+    assert films.columns.tolist() == ["film", "title", "year", "genres"]
+    assert people.columns.tolist() == ["user", "age", "gender", "occupation"]
+    for table in (ratings, films, people):
+        assert all(f"``{column}``" in ll.load_movielens.__doc__ for column in table)
+    assert (len(ratings), len(films), len(people)) == (100_000, 1_682, 943)
+    assert ratings.groupby("user").size().agg(["min", "max"]).tolist() == [20, 737]
+    assert not ratings.duplicated(["user", "film"]).any()
+    assert set(ratings.rating) == {1, 2, 3, 4, 5}
+    assert people.gender.value_counts().to_dict() == {"M": 670, "F": 273}
+    assert films.year.isna().sum() == 2
+    assert films.duplicated(["title", "year"]).sum() == 18
+    assert films.film.tolist() == list(range(1, 1_683))
+    assert people.user.tolist() == list(range(1, 944))
+
+
+def test_times_of_movielens_are_those_of_sittings():
+    ratings, _, _ = ll.load_movielens()
+    assert ratings.time.is_monotonic_increasing
+    assert ratings.duplicated(["user", "time"], keep=False).mean() == pytest.approx(0.758, abs=1e-3)
+    assert ratings.time.dt.year.isin([1997, 1998]).all()
+
+
+def test_movielens_says_that_its_ratings_are_not_to_be_passed_on():
+    assert "no redistribution" in ll.load_movielens.__doc__
+    assert "no redistribution" in catalogue()["movielens"].licence
 
 
 def test_aclsum_counts():
