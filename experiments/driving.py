@@ -34,8 +34,8 @@ ACTIONS = ("left", "keep", "right", "faster", "slower")
 LEFT, KEEP, RIGHT, FASTER, SLOWER = range(5)
 FAR, LANES = 100.0, 3
 EPISODES, LANGUAGE_EPISODES, TRAINING_FROM = 100, 30, 10_000
-SCENES, SCENE_EPISODES = ("0.6", "0.8", "1.0", "1.2", "1.4", "stalled"), 150
-WORDS_STATES = 80
+SCENES, SCENE_EPISODES = ("0.6", "0.8", "1.0", "1.2", "1.4", "stalled"), 120
+WORDS_STATES = 60
 SIMPLE = ("slower", "keep", "random")
 RULES = {"rule 2 s": (2.0, 8.0), "rule 4 s": (4.0, 8.0), "rule 6 s": (6.0, 12.0)}
 CLONES = {
@@ -72,7 +72,6 @@ SYSTEMS = (
     *(f"perceive {name}" for name in INPUTS),
     *(f"words {name}" for name in WORDINGS),
     "language plain",
-    "language reversed",
 )
 
 
@@ -392,7 +391,7 @@ def worded(wording: str) -> pd.DataFrame:
 
 # Perception
 
-PERCEIVED, TESTED, AHEAD, SEEDS = 180, 60, 2, 2
+PERCEIVED, TESTED, AHEAD, SEEDS = 160, 50, 2, 2
 
 
 @cache
