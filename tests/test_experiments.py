@@ -39,6 +39,7 @@ import captions  # noqa: E402
 import clips  # noqa: E402
 import code_samples  # noqa: E402
 import describers  # noqa: E402
+import driving  # noqa: E402
 import efficiency  # noqa: E402
 import emoji_search  # noqa: E402
 import forgetting  # noqa: E402
@@ -1551,3 +1552,88 @@ def test_the_language_model_of_calls_gives_probabilities():
     for history in (("my",), ("<s>",), ("my", "gold"), ("<s>", "my"), ("close", "my")):
         total = sum(probability(word, *history) for word in words)
         assert total == pytest.approx(1, abs=0.001)
+
+
+# Driving ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def driven():
+    return ll.load_records("driving")
+
+
+def test_every_policy_drives_the_same_traffics(driven):
+    """Also the language model, on the first ones; the expert agrees with itself."""
+    rows = driven[driven.task == "drive"]
+    named = {
+        s for s in driving.SYSTEMS if s.partition(" ")[0] not in ("scene", "perceive", "words")
+    }
+    assert set(rows.system) == named
+    for system, of in rows.groupby("system"):
+        n = driving.LANGUAGE_EPISODES if system.startswith("language") else driving.EPISODES
+        assert of.item_id.tolist() == [f"{seed}" for seed in range(n)], system
+    assert (rows.impact.isna() == (rows.score == 1)).mean() > 0.99
+    assert (rows.steps == 20)[rows.score == 1].all()
+    expert = rows[rows.system == "rule 4 s"]
+    assert (expert.agree == expert.states).all()
+    assert (expert.agree_own == expert.steps).all()
+    assert (rows.groupby("item_id").states.nunique() == 1).all()
+
+
+def test_scenes_words_and_readers(driven):
+    scenes = driven[driven.task.str.startswith("scene")]
+    assert set(scenes.task) == {f"scene {name}" for name in driving.SCENES}
+    assert (scenes.groupby("task").size() == driving.SCENE_EPISODES).all()
+    words = driven[driven.task == "words"]
+    assert (words.groupby("system").size() == driving.WORDS_STATES + 1).all()
+    logliks = words[[f"loglik_{name}" for name in driving.ACTIONS]]
+    chosen = logliks.to_numpy().argmax(axis=1)
+    assert (np.array(driving.ACTIONS)[chosen] == words.prediction).all()
+    sight = driven[driven.task == "perceive"]
+    episodes = sight[sight.system != "both, split by state"].cluster.astype(int)
+    assert episodes.min() == driving.PERCEIVED - driving.TESTED
+    assert ((sight.logit > 0) == (sight.prediction == "crash")).mean() > 0.99
+
+
+@pytest.mark.parametrize("system", ["slower", "keep", "rule 2 s"])
+def test_driven_anew(driven, system):
+    then = driven[(driven.task == "drive") & (driven.system == system)].head(3)
+    for row in then.itertuples():
+        run = driving.outcome(driving.drive(driving.policy(system), int(row.item_id)))
+        assert run["crash"] == (row.score == 0)
+        assert (run["steps"], run["metres"]) == (row.steps, row.metres)
+
+
+@pytest.mark.slow
+def test_a_clone_learns_again(driven):
+    """From 10 episodes; the digits of training may differ, what it says hardly."""
+    anew = driving.driven("net 10", range(4))
+    then = driven[(driven.task == "drive") & (driven.system == "net 10")].head(4)
+    assert abs(anew.agree.sum() - then.agree.sum()) <= 0.1 * then.states.sum()
+
+
+@pytest.mark.slow
+def test_words_read_anew(driven, lm):
+    then = driven[driven.system == "language plain"]
+    then = then[(then.task == "words") & (then.item_id == "none")]
+    text, names = driving.prompts(None, "plain")
+    anew = ll.loglikelihood(lm, [(text, f" {name}") for name in names])
+    recorded = then[[f"loglik_{name}" for name in driving.ACTIONS]].to_numpy()[0]
+    assert np.allclose(anew, recorded, atol=0.02)
+
+
+def test_the_rule_evades_and_brakes():
+    free = [1.0, driving.FAR, 0.0, driving.FAR, 0.0]
+    closing = [1.0, 20.0, 5.0, driving.FAR, 0.0]
+    beside = [1.0, driving.FAR, 0.0, 5.0, 3.0]
+    none = [0.0] * 5
+    rule, sees = driving.rule, lambda *parts: np.concatenate([[25.0, 1.0, 1.0], *parts])
+    assert rule(sees(none, free, none)) == driving.FASTER
+    assert rule(sees(free, closing, none)) == driving.LEFT
+    assert rule(sees(beside, closing, none)) == driving.SLOWER
+    assert rule(np.concatenate([[30.0, 2.0, 1.0], none, free, none])) == driving.KEEP
+
+
+def test_a_blank_picture_is_refused():
+    with pytest.raises(ValueError, match="SDL_VIDEODRIVER"):
+        driving.small(np.zeros((150, 600, 3)))
