@@ -34,7 +34,7 @@ def cider_d(
 
     >>> names = [["a red circle", "one red circle"], ["a blue square", "the blue square"]]
     >>> print(cider_d(["a red circle", "a red square"], names).round(2))
-    [5.17 0.67]
+    [5.4  1.14]
 
     Raises ``ValueError`` for another number of references than of candidates, an item without
     references, text that is no string, and a `max_order` or `sigma` that is not positive.
