@@ -113,7 +113,7 @@ clean:
 # An old pip takes minutes to work out what to install; a new one takes seconds.
 .venv/.test: pyproject.toml constraints.txt | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25'
-	$(PIP) --editable '.[applications,book,pdf,slides,test]'
+	$(PIP) --editable '.[applications,book,frontier,pdf,slides,test,tools]'
 	touch $@ .venv/.book .venv/.pdf .venv/.slides
 
 # Written only when it says something new, so that the book is not built again for nothing.
