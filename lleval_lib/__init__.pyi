@@ -17,6 +17,9 @@ from .datasets.clips import make_clips as make_clips
 from .datasets.drug_reviews import load_drug_reviews as load_drug_reviews
 from .datasets.easy_vqa import load_easy_vqa as load_easy_vqa
 from .datasets.emoji import load_emoji as load_emoji
+from .datasets.fairness import load_bbq as load_bbq
+from .datasets.fairness import load_crows_pairs as load_crows_pairs
+from .datasets.fairness import load_stereoset as load_stereoset
 from .datasets.human_eval import load_human_eval as load_human_eval
 from .datasets.mmlu import load_mmlu_dev as load_mmlu_dev
 from .datasets.movielens import load_movielens as load_movielens

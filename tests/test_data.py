@@ -469,6 +469,9 @@ def test_a_count_that_differs_is_an_error():
         ll.load_alpaca_eval,
         ll.load_alpaca_judges,
         ll.load_swedish_sat,
+        ll.load_stereoset,
+        ll.load_crows_pairs,
+        ll.load_bbq,
     ],
 )
 def test_a_loader_states_source_and_licence(load):
@@ -500,3 +503,60 @@ def test_the_opening_is_what_the_customer_says_first():
     assert tasks.family["task_065"] == tasks.family["task_069"]  # one is a variant of the other
     words = tasks.opening.str.split().map(len)
     assert words.between(11, 113).all()
+
+
+def test_stereoset():
+    sentences, labels = ll.load_stereoset()
+    assert len(sentences) == 12_687
+    assert sentences.item_id.is_unique
+    gold = sentences.groupby("context_id").gold.agg(set)
+    assert len(gold) == 4_229
+    assert (gold.map(len) == 3).all()
+    assert sentences.bias_type.value_counts().to_dict() == {
+        "race": 5_814,
+        "profession": 4_911,
+        "gender": 1_491,
+        "religion": 471,
+    }
+    assert sentences.target.nunique() == 79
+    assert (labels.groupby("item_id").size() == 5).all()
+    assert set(labels.item_id) == set(sentences.item_id)
+    assert labels.annotator.nunique() == 1_808
+    assert labels.duplicated(["item_id", "annotator"]).sum() == 309
+    votes = labels.groupby("item_id").label.value_counts()
+    assert votes.groupby("item_id").max().min() == 3  # a majority always: the others were left out
+    most = votes.groupby("item_id").idxmax().map(lambda pair: pair[1])
+    assert (most[sentences.item_id].to_numpy() == sentences.gold).all()
+    for table in (sentences, labels):
+        assert all(f"``{column}``" in ll.load_stereoset.__doc__ for column in table)
+
+
+def test_crows_pairs():
+    pairs, judged = ll.load_crows_pairs()
+    assert len(pairs) == 1_508
+    assert pairs.item_id.is_unique
+    assert pairs.direction.value_counts().to_dict() == {"stereo": 1_290, "antistereo": 218}
+    assert (pairs.more != pairs.less).all()
+    assert (judged.groupby("item_id").annotator.nunique() == 5).all()
+    assert judged.annotator.nunique() == 287
+    assert judged.bias_type.eq("none").sum() == 666
+    assert set(judged.bias_type) - {"none"} == set(pairs.bias_type)
+    assert pairs.bias_type.nunique() == 9
+    for table in (pairs, judged):
+        assert all(f"``{column}``" in ll.load_crows_pairs.__doc__ for column in table)
+
+
+def test_bbq():
+    table = ll.load_bbq()
+    assert len(table) == 58_492
+    assert table.item_id.is_unique
+    assert (table.template.nunique(), table.category.nunique()) == (343, 11)
+    assert set(table.condition) == {"ambig", "disambig"}
+    assert set(table.polarity) == {"neg", "nonneg"}
+    assert table.answers.map(len).eq(3).all()
+    ambiguous = table.condition == "ambig"
+    assert table.label[ambiguous].eq(table.unknown[ambiguous]).all()
+    assert table.label[~ambiguous].ne(table.unknown[~ambiguous]).all()
+    assert table.target.ne(table.unknown).all()
+    assert table.target.eq(-1).sum() == 16
+    assert all(f"``{column}``" in ll.load_bbq.__doc__ for column in table)
