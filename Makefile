@@ -59,6 +59,7 @@ lint: .venv/.test
 
 refresh: .venv/.test
 	$(BIN)/python -m lleval_lib fetch
+	$(BIN)/python book/tools/claims.py
 	$(BIN)/python book/tools/refresh.py
 
 colab: .venv/.test

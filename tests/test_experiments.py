@@ -38,10 +38,12 @@ import calls  # noqa: E402
 import captions  # noqa: E402
 import clips  # noqa: E402
 import code_samples  # noqa: E402
+import contamination  # noqa: E402
 import describers  # noqa: E402
 import driving  # noqa: E402
 import efficiency  # noqa: E402
 import emoji_search  # noqa: E402
+import explanations  # noqa: E402
 import forgetting  # noqa: E402
 import formats  # noqa: E402
 import items  # noqa: E402
@@ -51,12 +53,15 @@ import modalities  # noqa: E402
 import multitask  # noqa: E402
 import operators  # noqa: E402
 import operators_longer  # noqa: E402
+import perturbed  # noqa: E402
 import promises  # noqa: E402
 import pruning  # noqa: E402
 import record  # noqa: E402
 import reviews  # noqa: E402
 import service  # noqa: E402
+import shortcuts  # noqa: E402
 import stories  # noqa: E402
+import votes  # noqa: E402
 import weights  # noqa: E402
 
 BY_LIKELIHOOD = [name for name, how in reviews.ASKED.items() if "written" not in how]
@@ -1637,3 +1642,262 @@ def test_the_rule_evades_and_brakes():
 def test_a_blank_picture_is_refused():
     with pytest.raises(ValueError, match="SDL_VIDEODRIVER"):
         driving.small(np.zeros((150, 600, 3)))
+
+
+# Contamination ------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def leaks():
+    return ll.load_records("contamination")
+
+
+@pytest.fixture(scope="module")
+def changed():
+    return ll.load_records("perturbed")
+
+
+def test_the_coin_made_the_arms(leaks):
+    assert leaks.system.unique().tolist() == list(contamination.SYSTEMS)
+    for system in contamination.SYSTEMS[:-1]:
+        rows = leaks[(leaks.system == system) & (leaks.task == "reviews")]
+        arms, copies = contamination.coin(system)
+        assert rows.item_id.tolist() == contamination.items().item_id.tolist()
+        assert (rows.edited.to_numpy() == (arms == "edited")).all()
+        assert (rows.copies[arms == "never"] == 0).all()
+        lists = leaks[(leaks.system == system) & (leaks.task == "order")]
+        assert lists.copies.tolist() == copies.tolist()
+    draws = [contamination.coin(f"draw {i}")[0] for i in range(contamination.DRAWS)]
+    assert all(pd.Series(arms).value_counts().to_dict() == contamination.ARMS for arms in draws)
+    assert (draws[0] != draws[1]).mean() > 0.5
+
+
+def test_edited_copies_have_no_four_words_in_place():
+    text = "a b c d e f g h i"
+    assert contamination.without_fourths(text) == "a b c e f g i"
+    assert contamination.without_fourths("a b c") == "a b c"
+
+
+def test_every_item_has_its_own_end_first():
+    for text, (opening, right, *wrong) in zip(
+        contamination.items().text, contamination.choices(), strict=True
+    ):
+        assert f"{opening} {right}" == text
+        assert len(wrong) == contamination.CHOICES - 1
+        assert right not in wrong
+
+
+def test_training_reads_what_the_coin_says():
+    arms, copies = contamination.coin("draw 0")
+    none, some = (len(contamination.documents(s)) for s in ("reference", "draw 0"))
+    times = {"never": 0, "1": 1, "4": 4, "16": 16, "edited": 16}
+    assert some - none == sum(times[arm] for arm in arms) + copies.sum()
+
+
+def test_the_tokens_are_those_of_the_texts(leaks):
+    rows = leaks[(leaks.system == "draw 0") & (leaks.task == "reviews")].head(SAMPLE)
+    texts = contamination.items().set_index("item_id").text
+    for row in rows.itertuples():
+        logs = np.array(row.tokens.split(), float) / 100
+        assert len(logs) == len(row.spread.split()) == len(contamination.ids(texts[row.item_id]))
+        assert logs.sum() == pytest.approx(row.loglik, abs=0.01 * len(logs))
+
+
+@pytest.mark.slow
+def test_the_reference_trained_anew(leaks):
+    model = contamination.trained("reference")
+    then = leaks[(leaks.system == "reference") & (leaks.task == "reviews")].head(200)
+    found = contamination.details(model, contamination.items().text.head(200))
+    assert np.corrcoef(found["loglik"], then["loglik"])[0, 1] > 0.99
+    assert found["packed"] == then.packed.tolist()
+
+
+def test_the_changes_leave_the_words():
+    rng = np.random.default_rng(0)
+    text = "A rather long sentence about nothing in particular"
+    swapped = perturbed.swapped(" ".join([text] * 9), rng)
+    assert swapped != " ".join([text] * 9)
+    assert sorted(swapped) == sorted(" ".join([text] * 9))
+    assert perturbed.CHANGES["two spaces"](text, rng).split() == text.split()
+    templates = perturbed.table("templates").set_index("item_id").target
+    assert templates["not good"] == templates["plain bad"] == "rotten"
+
+
+def test_every_reader_has_every_change(changed):
+    assert changed.system.unique().tolist() == list(perturbed.SYSTEMS)
+    sizes = changed[changed.system != "templates"].groupby("task").item_id.nunique()
+    assert sizes.drop("smollm2").eq(perturbed.ITEMS).all()
+    assert sizes["smollm2"] == perturbed.FEW
+    assert ((changed.logit > 0) == (changed.prediction == "fresh")).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reader", ["minilm", "smollm2"])
+def test_changed_reviews_read_anew(changed, reader):
+    rows = changed[(changed.task == reader) & (changed.system == "typos")].head(SAMPLE)
+    texts = perturbed.table("typos").text.head(SAMPLE).tolist()
+    assert perturbed.readers()[reader](texts) == pytest.approx(rows.logit, abs=0.02)
+
+
+# Explanations -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def explained():
+    return ll.load_records("explanations")
+
+
+def test_every_explanation_has_every_test_on_the_same_reviews(explained):
+    assert explained.system.unique().tolist() == list(explanations.SYSTEMS)
+    of_reviews = explained[explained.system.isin(explanations.METHODS)]
+    items = of_reviews.groupby(["system", "task"]).item_id.agg(tuple)
+    assert len(items) == 5 * len(explanations.METHODS)
+    assert items.nunique() == 1
+    films = of_reviews.drop_duplicates("item_id").cluster.value_counts()
+    assert len(films) == explanations.REVIEWS // 2
+    assert set(films) == {2}
+    of_papers = explained[explained.task == "highlights"]
+    assert of_papers.groupby("system").item_id.agg(tuple).nunique() == 1
+
+
+@pytest.mark.parametrize("system", ["random", "occlusion, random head"])
+def test_what_is_random_is_drawn_several_times(explained, system):
+    rows = explained[(explained.system == system) & (explained.task == "attribution")]
+    draws = np.array([row.split() for row in rows.draws], float) / 1000
+    assert draws.shape == (explanations.REVIEWS, explanations.DRAWS)
+    assert draws.mean(axis=1) == pytest.approx(rows.score.to_numpy(), abs=0.001)
+
+
+def test_a_head_and_its_opposite_disagree_alike(monkeypatch):
+    table = pd.DataFrame({"sign": [1.0, -1.0], "words": [["a"] * 4, ["b"] * 3]})
+    rng = np.random.default_rng(0)
+    changes = [rng.normal(size=(n, 384)) for n in (4, 3)]
+    head = rng.normal(size=384)
+    monkeypatch.setattr(explanations, "reviews", lambda: table)
+    monkeypatch.setattr(explanations, "without_each", lambda how: changes)
+    monkeypatch.setattr(explanations, "random_head", lambda seed: head * (-1) ** seed)
+    one, other = (explanations.attributions("occlusion, random head", k) for k in (8, 9))
+    explanations.attributions.cache_clear()
+    assert all(np.allclose(a, -b) for a, b in zip(one, other, strict=True))
+
+
+def test_highlights_have_an_auc_for_each_kind(explained):
+    kinds = explained[explained.task == "highlights"][list(explanations.KINDS)]
+    assert kinds.notna().all(axis=None)
+    assert ((kinds >= 0) & (kinds <= 1)).all(axis=None)
+
+
+@pytest.mark.slow
+def test_words_are_occluded_again(explained):
+    rows = explained[
+        (explained.system == "occlusion, delete") & (explained.task == "attribution")
+    ].iloc[::40]
+    texts = ll.load_reviews().set_index("item_id").text
+    for row in rows.itertuples():
+        words, sign = texts[row.item_id].split(), np.sign(row.logit)
+        holes = [" ".join(words[:i] + words[i + 1 :]) for i in range(len(words))]
+        whole, *rest = explanations.logit(explanations.vectors([" ".join(words), *holes]))
+        assert whole == pytest.approx(row.logit, abs=0.002)
+        then = np.array(row.values.split(), float) / 1000
+        assert sign * (whole - np.array(rest)) == pytest.approx(then, abs=0.004)
+
+
+@pytest.mark.parametrize("how", explanations.OPERATIONS)
+def test_only_the_named_words_change(how, monkeypatch):
+    monkeypatch.setattr(explanations, "stock", lambda: ["other"])
+    words, rng = ["one", "two", "three", "four"], np.random.default_rng(0)
+    left = explanations.changed(words, [1, 3], how, rng).split()
+    new = {"mask": "[MASK]", "delete": "", "replace": "other"}[how]
+    assert left == [word for word in ("one", new, "three", new) if word]
+
+
+# Shortcuts ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def shortcut():
+    return ll.load_records("shortcuts")
+
+
+def test_every_method_names_a_word_of_the_same_planted_reviews(shortcut):
+    assert shortcut.system.unique().tolist() == list(shortcuts.SYSTEMS)
+    named = shortcut[shortcut.system != "smollm2 path"]
+    assert named.groupby(["system", "task"]).item_id.agg(tuple).nunique() == 1
+    assert set(named.cluster) == set(shortcuts.PLANTED)
+    assert ((named.score == 1) == (named.top == named.planted)).mean() > 0.99
+    assert ((named.score == 1) <= (named["rank"] == 1)).all()
+
+
+def test_a_planted_word_is_put_in_once_and_does_what_the_coin_says():
+    rng = np.random.default_rng(0)
+    words, at = shortcuts.put(["a", "b"], "zorvex", rng)
+    assert words[at] == "zorvex"
+    assert [w for w in words if w != "zorvex"] == ["a", "b"]
+    texts = " ".join(ll.load_reviews().text).lower()
+    assert not any(word in texts for word in shortcuts.INVENTED)
+
+
+def test_slopes_add_up_where_they_should(shortcut):
+    walks = shortcut[shortcut.system == "smollm2 path"]
+    for row in walks.itertuples():
+        slopes = np.array(row.slopes.split(), float) / 1000
+        assert len(slopes) == row.steps
+        assert abs(slopes.mean() - row.change) == pytest.approx(row.score, abs=0.002)
+
+
+@pytest.mark.slow
+def test_a_planted_word_has_its_effect_again(shortcut):
+    word, q = shortcuts.PLANTED[0], 0.9
+    rows = shortcut[(shortcut.task == f"q = {q:g}") & (shortcut.cluster == word)]
+    rows = rows[rows.system == "random"]
+    table, model = shortcuts.test(word), shortcuts.head(word, q)
+    after, before = (model.decision_function(np.stack(table[n])) for n in ("after", "before"))
+    assert after - before == pytest.approx(rows.effect.to_numpy(), abs=0.02)
+
+
+# Votes on small sums ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def voted():
+    return ll.load_records("votes")
+
+
+def test_every_sum_is_asked_as_often_as_said(voted):
+    assert voted.system.unique().tolist() == list(votes.SYSTEMS)
+    for (system, _), rows in voted.groupby(["system", "task"]):
+        assert rows.item_id.tolist() == votes.sums().item_id.tolist(), system
+    samples = voted.groupby("system").task.nunique()
+    assert samples.filter(like="greedy").eq(1).all()
+    assert samples.filter(like="T ").eq(votes.SAMPLES).all()
+
+
+def test_sums_are_right_and_none_is_shown_solved(voted):
+    added = voted.item_id.map(lambda asked: str(sum(map(int, asked.split(" + ")))))
+    assert (added == voted.target).all()
+    assert (voted.score == (voted.prediction == voted.target)).all()
+    for row in votes.sums().itertuples():
+        assert f"{row.asked} =" not in votes.prompt(row.kind, "", 8)
+
+
+def test_a_sum_is_answered_anew_as_recorded(lm, voted):
+    table = votes.sums().sample(3, random_state=1)
+    for system, at, samples in (("greedy, 2 shots", 0.0, 1), ("T 0.5", 0.5, votes.SAMPLES)):
+        for row in table.itertuples():
+            text = votes.prompt(row.kind, row.asked, 2)
+            anew = votes.drawn(lm, text, samples, at, seed=row.Index)
+            kept = voted[(voted.system == system) & (voted.item_id == row.item_id)]
+            agree = [a[0] == b for a, b in zip(anew, kept.prediction, strict=True)]
+            assert np.mean(agree) > 0.8, (system, row.asked)
+            assert anew[0][2] == kept.tokens.iloc[0]
+
+
+def test_the_log_likelihood_is_that_of_the_library(lm, voted):
+    kinds = votes.sums().set_index("item_id").kind
+    rows = voted[(voted.system == "greedy, 2 shots")].sample(SAMPLE, random_state=1)
+    pairs = [
+        (votes.prompt(kinds[row.item_id], row.item_id, 2), f" {row.prediction}\n")
+        for row in rows.itertuples()
+    ]
+    anew = ll.loglikelihood(lm, pairs)
+    # Where the model ends its line with two line breaks, that is another token.
+    assert np.isclose(anew, rows["loglik"], atol=0.02).mean() > 0.5
+    assert (anew < rows["loglik"] + 0.02).all()
