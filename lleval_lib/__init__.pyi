@@ -2,6 +2,8 @@
 from .attempts import pass_at_k as pass_at_k
 from .attempts import pass_hat_k as pass_hat_k
 from .bootstrap import bootstrap_interval as bootstrap_interval
+from .bradley_terry import BradleyTerry as BradleyTerry
+from .bradley_terry import bradley_terry as bradley_terry
 from .calibration import CalibrationError as CalibrationError
 from .calibration import expected_calibration_error as expected_calibration_error
 from .captions import cider_d as cider_d
@@ -40,6 +42,7 @@ from .item_response import ItemModel as ItemModel
 from .item_response import ability as ability
 from .item_response import fit_2pl as fit_2pl
 from .item_response import information as information
+from .judges import judged_rate as judged_rate
 from .latency import latency as latency
 from .logs_every_eval_ever import read_every_eval_ever as read_every_eval_ever
 from .logs_every_eval_ever_write import write_every_eval_ever as write_every_eval_ever
@@ -99,6 +102,7 @@ from .plots import decision_heatmap as decision_heatmap
 from .plots import forest as forest
 from .plots import use_style as use_style
 from .quizzes import quiz as quiz
+from .raters import krippendorff_alpha as krippendorff_alpha
 from .records import load_records as load_records
 from .records import make_records as make_records
 from .records import read_records as read_records

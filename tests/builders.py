@@ -114,4 +114,9 @@ CALLS = {
     "peeking_error": partial(ll.peeking_error, 2),
     "group_sequential_bounds": partial(ll.group_sequential_bounds, 2),
     "confidence_sequence": partial(ll.confidence_sequence, SCORES, 4),
+    "krippendorff_alpha": partial(
+        ll.krippendorff_alpha, [1, 1, 2, 2], list("xyxy"), [1, 0, 1, 1], resamples=99
+    ),
+    "judged_rate": partial(ll.judged_rate, SCORES, [1.0, 0.0, np.nan, np.nan]),
+    "bradley_terry": partial(ll.bradley_terry, list("xyzx"), list("yzxy"), [1.0, 1.0, 1.0, 0.0]),
 }

@@ -47,6 +47,7 @@ import explanations  # noqa: E402
 import forgetting  # noqa: E402
 import formats  # noqa: E402
 import items  # noqa: E402
+import judging  # noqa: E402
 import listing  # noqa: E402
 import listing_fusion  # noqa: E402
 import modalities  # noqa: E402
@@ -1901,3 +1902,54 @@ def test_the_log_likelihood_is_that_of_the_library(lm, voted):
     # Where the model ends its line with two line breaks, that is another token.
     assert np.isclose(anew, rows["loglik"], atol=0.02).mean() > 0.5
     assert (anew < rows["loglik"] + 0.02).all()
+
+
+# Judging ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def judged():
+    return ll.load_records("judging")
+
+
+def test_judged_pairs_are_those_of_the_data(judged):
+    assert judged.system.unique().tolist() == list(judging.SYSTEMS)
+    assert (judged.groupby("system").task.unique().str.join(" ") == "first second").all()
+    table = judging.pairs()
+    assert len(table) == judging.PAIRS
+    assert table.item_id.is_unique
+    for (system, _), rows in judged.groupby(["system", "task"]):
+        if system in judging.REVIEWS:
+            assert rows.item_id.to_list() == table.item_id.to_list()
+            assert rows.cluster.to_list() == table.cluster.to_list()
+        else:
+            assert len(rows) == 16 * judging.SAMPLES
+            assert rows.cluster.nunique() == 16
+            assert (rows.words == rows.other_words).all()
+    reviews_by_id = ll.load_reviews().set_index("item_id")
+    for row in table.itertuples():
+        fresh, rotten = (reviews_by_id.loc[i] for i in row.item_id.split("/"))
+        assert (fresh.label, rotten.label) == ("fresh", "rotten")
+        assert fresh.film == rotten.film == row.cluster
+
+
+def test_judged_scores_follow_from_the_margins(judged):
+    assert (judged.score == ((judged.margin > 0) == (judged.task == "first"))).all()
+    assert (judged.prediction == judged.target).equals(judged.score == 1)
+
+
+def test_padding_is_the_only_difference_of_padded_pairs(judged):
+    words = judged[judged.task == "first"].pivot(index="item_id", columns="system", values="words")
+    padding = len(judging.PADDING.split())
+    assert (words["fresh padded"] == words["plain"] + padding).all()
+    assert (words["rotten padded"] == words["plain"]).all()
+
+
+@pytest.mark.slow
+def test_some_pairs_judged_anew(judged):
+    for system in judging.SYSTEMS:
+        table = judging.asked(system).head(SAMPLE // 4)
+        for order in judging.ORDERS:
+            then = judged[(judged.system == system) & (judged.task == order)]
+            now = judging.margins(table[order], system == "chat")
+            assert now == pytest.approx(then.margin.head(len(table)).to_numpy(), abs=2e-3)

@@ -58,6 +58,8 @@ ARRAYS = {
     "counts": ll.sample_ratio_test,
     "numerator": lambda x: ll.ratio_interval(x, [1.0, 2.0, 1.0, 4.0]),
     "denominator": lambda x: ll.ratio_interval(SCORES, x),
+    "verdict": lambda x: ll.judged_rate(x, [1.0, 0.0, np.nan, np.nan]),
+    "score": lambda x: ll.bradley_terry(list("xyzx"), list("yzxy"), x),
     "expected": lambda x: ll.sample_ratio_test([6, 4], x),
 }
 CLUSTERED = {
@@ -65,7 +67,7 @@ CLUSTERED = {
     *TWO,
     *MANY,
     *("ratio_interval", "runs_interval", "bootstrap_interval", "group_difference", "cuped"),
-    "expected_calibration_error",
+    *("expected_calibration_error", "krippendorff_alpha", "judged_rate", "bradley_terry"),
 }
 
 one = pytest.mark.parametrize("call", ONE.values(), ids=ONE)
@@ -81,7 +83,7 @@ def test_no_statistic_is_left_out():
     public = set()
     for name in (
         *("intervals", "runs", "bootstrap", "calibration", "pairs", "many", "planning"),
-        *("crossval", "online", "sequential"),
+        *("crossval", "online", "sequential", "raters", "judges", "bradley_terry"),
     ):
         module = import_module(f"lleval_lib.{name}")
         own = {n for n, f in getmembers(module, isfunction) if f.__module__ == module.__name__}

@@ -106,6 +106,9 @@ DRAWING = {
     "permutation_test": lambda **rng: ll.permutation_test(
         *films()[:2], resamples=999, cluster=np.arange(60) // 2, **rng
     ),
+    "krippendorff_alpha": lambda **rng: ll.krippendorff_alpha(
+        np.repeat(np.arange(60), 2), list("xy") * 60, np.r_[films()[:2]], resamples=99, **rng
+    ),
     "rank_intervals": lambda **rng: ll.rank_intervals(
         np.column_stack(films()[:2]), resamples=999, **rng
     ),

@@ -32,6 +32,7 @@ SECTIONS = {
         "online",
         "sequential",
         "item_response",
+        *("raters", "judges", "bradley_terry"),
     ),
     "Training": ("training", "heads", "penalties", "latency"),
     "Text and images": ("fusion", "modalities", "combining", "captions"),
