@@ -124,6 +124,7 @@ from .scoring import loglikelihood as loglikelihood
 from .sequential import confidence_sequence as confidence_sequence
 from .sequential import group_sequential_bounds as group_sequential_bounds
 from .sequential import peeking_error as peeking_error
+from .shards import run_shards as run_shards
 from .tables import check_table as check_table
 from .tasks import Task as Task
 from .tasks import evaluate as evaluate

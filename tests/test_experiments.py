@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from sklearn.linear_model import LogisticRegression, Ridge
 from transformers import (
     BertConfig,
@@ -62,6 +63,8 @@ import reviews  # noqa: E402
 import service  # noqa: E402
 import shortcuts  # noqa: E402
 import stories  # noqa: E402
+import switches  # noqa: E402
+import tools  # noqa: E402
 import votes  # noqa: E402
 import weights  # noqa: E402
 
@@ -1953,3 +1956,74 @@ def test_some_pairs_judged_anew(judged):
             then = judged[(judged.system == system) & (judged.task == order)]
             now = judging.margins(table[order], system == "chat")
             assert now == pytest.approx(then.margin.head(len(table)).to_numpy(), abs=2e-3)
+
+
+# Tools --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def by_tools():
+    return ll.load_records("tools")
+
+
+@pytest.fixture(scope="module")
+def with_switches():
+    return ll.load_records("switches")
+
+
+def test_tools_and_switches_answer_the_same_questions(by_tools, with_switches):
+    first, second = tools.questions(), tools.questions(again=True)
+    assert not set(first.item_id) & set(second.item_id)
+    assert set(by_tools.system) == set(tools.SYSTEMS)
+    assert with_switches.system.unique().tolist() == list(switches.SYSTEMS)
+    for system, rows in with_switches.groupby("system"):
+        asked = second if "again" in system else first
+        assert rows.item_id.to_list() == asked.item_id.to_list(), system
+        assert rows.cluster.to_list() == asked.subject.to_list(), system
+    twins = first.item_id[first.choices.map(lambda c: len(set(c)) < 4)]
+    for task, rows in by_tools.groupby("task"):
+        left_out = set(first.item_id) - set(rows.item_id)
+        assert left_out == (set(twins) if task == "texts" else set()), task
+    for rows in (by_tools[by_tools.task != "written"], with_switches):
+        logliks = rows[[f"loglik_{letter}" for letter in tools.LETTERS]].to_numpy()
+        said = np.array(list(tools.LETTERS))[logliks.argmax(axis=1)]
+        assert (said == rows.prediction).all()
+        assert (rows.score == (rows.prediction == rows.target)).all()
+
+
+def test_moved_choices_have_moved_keys(with_switches):
+    moved = with_switches[with_switches.system == "letters moved"].target
+    plain = with_switches[with_switches.system == "bare"].target
+    assert list(zip(plain, moved, strict=True)) == [
+        (key, dict(zip("ABCD", "BCDA", strict=True))[key]) for key in plain
+    ]
+
+
+def test_lm_eval_and_ours_agree_on_every_text(by_tools, with_switches):
+    names = [f"loglik_{letter}" for letter in tools.LETTERS]
+    theirs = by_tools[by_tools.task == "texts"].set_index("item_id")
+    ours = with_switches[with_switches.system == "question"].set_index("item_id").loc[theirs.index]
+    assert np.allclose(theirs[names], ours[names], atol=0.002)
+    assert (theirs.prediction == ours.prediction).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", ["bare", "question chat", "bare bos", "letters moved"])
+def test_switched_anew(with_switches, lm, system):
+    asked = tools.questions().head(4)
+    requests = (
+        switches.listed(asked) if "letters" in system else switches.texts(lm, asked, system.split())
+    )
+    anew = ll.loglikelihood(lm, requests).reshape(-1, 4)
+    then = with_switches[with_switches.system == system].head(4)
+    then = then[[f"loglik_{letter}" for letter in tools.LETTERS]].to_numpy()
+    assert np.allclose(anew, then, atol=0.002)
+
+
+def test_the_task_files_are_of_the_tools(tmp_path):
+    """Both ask what the chapter says; that they run is what the chapter does."""
+    tools.prepare(tools.questions().head(2), tmp_path)
+    letters = yaml.safe_load((tmp_path / "tasks/letters.yaml").read_text("utf-8"))
+    assert letters["doc_to_text"].endswith("D. {{choices[3]}}\nAnswer:")
+    assert yaml.safe_load((tmp_path / "tasks/texts.yaml").read_text("utf-8"))["task"] == "texts"
+    compile((tmp_path / "mmlu.py").read_text("utf-8"), "mmlu.py", "exec")

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # The modules (or folders of them) in the order of a reader who makes an evaluation.
 SECTIONS = {
     "Data and models": ("datasets", "models", "fetching"),
-    "From a task to records": ("tasks", "scoring", "perplexity", "records"),
+    "From a task to records": ("tasks", "scoring", "perplexity", "records", "shards"),
     "One system, two systems": (
         *("intervals", "runs", "attempts", "bootstrap", "calibration"),
         *("pairs", "results"),
