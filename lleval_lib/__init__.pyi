@@ -22,9 +22,12 @@ from .datasets.emoji import load_emoji as load_emoji
 from .datasets.fairness import load_bbq as load_bbq
 from .datasets.fairness import load_crows_pairs as load_crows_pairs
 from .datasets.fairness import load_stereoset as load_stereoset
+from .datasets.fairness import load_winobias as load_winobias
+from .datasets.glove import load_glove as load_glove
 from .datasets.human_eval import load_human_eval as load_human_eval
 from .datasets.mmlu import load_mmlu_dev as load_mmlu_dev
 from .datasets.movielens import load_movielens as load_movielens
+from .datasets.profanity import load_profanity_check as load_profanity_check
 from .datasets.reviews import load_plots as load_plots
 from .datasets.reviews import load_reviews as load_reviews
 from .datasets.swedish_sat import load_swedish_sat as load_swedish_sat

