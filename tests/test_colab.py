@@ -45,6 +45,9 @@ PREINSTALLED = [
     *("pyarrow==18.*", "tqdm"),
 ]
 
+# What lm-eval would else bring in other versions, and no chapter without the extra "tools" uses.
+FOR_TOOLS = ["datasets==4.0.0", "fsspec==2025.3.0", "python-dateutil==2.9.0.post0"]
+
 
 def fingerprint(path):
     """Return a hash of all on which it depends whether the chapter at `path` runs on Colab."""
@@ -62,6 +65,8 @@ def fingerprint(path):
     ]
     if extra:
         parts.append(project["project"]["optional-dependencies"][extra])
+    if extra == "tools":
+        parts.append(FOR_TOOLS)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -108,14 +113,15 @@ def colab(request):
     python, state = folder / "bin" / "python", folder / "state.json"
 
     def now():
-        return json.dumps([PREINSTALLED, sys.version, installed(python)])
+        return json.dumps([PREINSTALLED, FOR_TOOLS, sys.version, installed(python)])
 
     with FileLock(f"{folder}.lock"):
         if not state.exists() or state.read_text() != now():
             shutil.rmtree(folder, ignore_errors=True)
             run(sys.executable, "-m", "venv", folder)
             # Most of the code is never imported, and compiling it would take half of the time.
-            run(python, "-m", "pip", "install", "--quiet", "--no-compile", *PREINSTALLED)
+            wanted = [*PREINSTALLED, *FOR_TOOLS]
+            run(python, "-m", "pip", "install", "--quiet", "--no-compile", *wanted)
             state.write_text(now())
     return python
 
