@@ -46,7 +46,10 @@ PREINSTALLED = [
 ]
 
 # What lm-eval would else bring in other versions, and no chapter without the extra "tools" uses.
-FOR_TOOLS = ["datasets==4.0.0", "fsspec==2025.3.0", "python-dateutil==2.9.0.post0"]
+FOR_TOOLS = [
+    *("datasets==4.0.0", "fsspec==2025.3.0", "multidict==6.7.1"),
+    "python-dateutil==2.9.0.post0",
+]
 
 
 def fingerprint(path):
